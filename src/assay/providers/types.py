@@ -1,0 +1,102 @@
+"""What a provider is: it takes a request in the client's format to one vendor or runtime and brings the answer back.
+
+The network is one method (`Transport.send`), so a fake network is one method too. Providers never retry: the pipeline
+in `calls` has the only retry layer.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Literal, Protocol
+
+import msgspec
+
+from assay.wire.requests import ModelRequest
+from assay.wire.responses import Response, StreamEvent
+
+Endpoint = Literal["chat", "completions"]
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """Seconds. `first_token_s` counts from the request being sent, `idle_s` between two events of a stream."""
+
+    connect_s: float = 5.0
+    first_token_s: float = 60.0
+    idle_s: float = 60.0
+    total_s: float = 600.0
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """One HTTP request, complete."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class HttpResponse(Protocol):
+    """An answer whose head is there; the body is read once, whole or in chunks. Close it in every case."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case."""
+
+    async def read(self) -> bytes:
+        """The whole body. Raises `UpstreamCut` when it ends early."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises `UpstreamCut` when it ends early."""
+
+    async def aclose(self) -> None:
+        """Let go of the connection; one that still streams is cut, so that the upstream stops working."""
+
+
+class Transport(Protocol):
+    """The network."""
+
+    async def send(self, request: HttpRequest, timeouts: Timeouts, *, stream: bool) -> HttpResponse:
+        """Send and wait for the head (with `stream=False` possibly for the whole answer).
+
+        Raises `UpstreamDown` when nobody answers there, `UpstreamTimeout` when the head is late.
+        """
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+
+
+class ProviderRequest(msgspec.Struct, frozen=True):
+    """A client's request on its way to one upstream. `model` is the upstream's own name for it."""
+
+    endpoint: Endpoint
+    request: ModelRequest
+    model: str
+    timeouts: Timeouts
+
+
+class Provider(Protocol):
+    """A vendor or runtime. Its answers are in OpenAI's format; `raw` of each is what may go to the client."""
+
+    name: str
+    type: str
+
+    async def complete(self, request: ProviderRequest) -> Response:
+        """The whole answer. Raises an `Upstream` error."""
+
+    def stream(self, request: ProviderRequest) -> AsyncIterator[StreamEvent]:
+        """The answer as it comes. Ends only after the vendor said that it is complete; otherwise raises an `Upstream`
+        error. Closing the iterator stops the upstream."""
+
+    async def aclose(self) -> None:
+        """Stop."""
+
+
+class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A `[providers.<name>]` table. `options` holds what only this type knows."""
+
+    name: str
+    type: str
+    base_url: str | None = None
+    api_key: str | None = None
+    options: Mapping[str, object] = {}

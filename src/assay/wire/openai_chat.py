@@ -1,0 +1,460 @@
+"""OpenAI's chat completions and completions formats: text to structs and back.
+
+`decode_chat` validates what Assay relies on (types, roles, shape of tool calls) and names the field that is wrong; what
+it does not know it keeps. Counts: OpenAI's `prompt_tokens` includes cached tokens and `completion_tokens` includes
+reasoning; `usage_of` takes them apart.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from assay.errors import BadRequest
+from assay.wire.messages import (
+    AudioPart,
+    FilePart,
+    ImagePart,
+    Message,
+    OpaquePart,
+    Part,
+    RefusalPart,
+    Role,
+    TextPart,
+    Tool,
+    ToolCall,
+)
+from assay.wire.requests import AssayFields, ChatRequest, CompletionRequest, Fields, StreamOptions
+from assay.wire.responses import Choice, Response, StreamEvent
+from assay.wire.usage import Usage
+
+# --- The wire's own shapes: only what is read or checked; msgspec skips the rest. ---
+
+
+class _Function(Struct, frozen=True):
+    name: str = ""
+    arguments: str = ""
+
+
+class _ToolCall(Struct, frozen=True):
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Message(Struct, frozen=True):
+    role: Role
+    content: str | list[Raw] | None = None
+    tool_calls: list[_ToolCall] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    refusal: str | None = None
+
+
+class _ImageUrl(Struct, frozen=True):
+    url: str
+    detail: str | None = None
+
+
+class _Audio(Struct, frozen=True):
+    data: str
+    format: str
+
+
+class _File(Struct, frozen=True):
+    file_id: str | None = None
+    file_data: str | None = None
+    filename: str | None = None
+
+
+class _Part(Struct, frozen=True):
+    type: str
+    text: str | None = None
+    image_url: _ImageUrl | None = None
+    input_audio: _Audio | None = None
+    file: _File | None = None
+    refusal: str | None = None
+
+
+class _ToolFunction(Struct, frozen=True):
+    name: str
+    description: str | None = None
+    parameters: Raw | None = None
+    strict: bool | None = None
+
+
+class _Tool(Struct, frozen=True):
+    type: str
+    function: _ToolFunction | None = None
+
+
+class _Sampling(Struct, frozen=True, kw_only=True):
+    """Fields of both endpoints whose types are checked before anything is sent."""
+
+    model: str
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    n: int | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    user: str | None = None
+    assay: AssayFields | None = None
+
+
+class _Chat(_Sampling, frozen=True, kw_only=True):
+    messages: list[Raw]
+    tools: list[_Tool] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    parallel_tool_calls: bool | None = None
+
+
+class _Completion(_Sampling, frozen=True, kw_only=True):
+    prompt: str | list[str | int | list[int]]
+    logprobs: int | None = None
+    echo: bool | None = None
+    suffix: str | None = None
+    best_of: int | None = None
+
+
+class _PromptDetails(Struct, frozen=True):
+    cached_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class _CompletionDetails(Struct, frozen=True):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class _Usage(Struct, frozen=True):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+class _Choice(Struct, frozen=True):
+    message: Raw | UnsetType = UNSET
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Response(Struct, frozen=True):
+    choices: list[_Choice] = []
+    id: str | None = None
+    model: str | None = None
+    usage: _Usage | None = None
+
+
+class _Delta(Struct, frozen=True, gc=False):
+    content: str | None = None
+    tool_calls: Raw | UnsetType = UNSET
+    function_call: Raw | UnsetType = UNSET
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    audio: Raw | UnsetType = UNSET
+
+
+class _StreamChoice(Struct, frozen=True, gc=False):
+    index: int = 0
+    delta: _Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(Struct, frozen=True, gc=False):
+    choices: list[_StreamChoice] = []
+    model: str | None = None
+    usage: _Usage | None = None
+    error: Raw | UnsetType = UNSET
+
+
+_fields = msgspec.json.Decoder(Fields)
+_chat = msgspec.json.Decoder(_Chat)
+_completion = msgspec.json.Decoder(_Completion)
+_message = msgspec.json.Decoder(_Message)
+_part = msgspec.json.Decoder(_Part)
+_response = msgspec.json.Decoder(_Response)
+_chunk = msgspec.json.Decoder(_Chunk)
+_encode = msgspec.json.Encoder().encode
+_NULL = Raw(b"null")
+
+
+# --- Requests ---
+
+
+def decode_chat(body: bytes) -> ChatRequest:
+    """A `/v1/chat/completions` body. Raises `BadRequest` whose `param` is the field's path, e.g. `messages[2].role`."""
+    fields, sent = _decode_body(body, _chat)
+    if not sent.messages:
+        raise BadRequest("messages is empty", param="messages", hint="Send at least one message.")
+    return ChatRequest(
+        model=sent.model,
+        messages=tuple(decode_message(raw, f"messages[{at}]") for at, raw in enumerate(sent.messages)),
+        tools=tuple(_tool(tool) for tool in sent.tools or ()),
+        stream=bool(sent.stream),
+        include_usage=bool(sent.stream_options and sent.stream_options.include_usage),
+        assay=sent.assay,
+        fields=fields,
+    )
+
+
+def decode_completion(body: bytes) -> CompletionRequest:
+    """A `/v1/completions` body. Raises `BadRequest` like `decode_chat`."""
+    fields, sent = _decode_body(body, _completion)
+    return CompletionRequest(
+        model=sent.model,
+        prompt=sent.prompt,
+        stream=bool(sent.stream),
+        include_usage=bool(sent.stream_options and sent.stream_options.include_usage),
+        assay=sent.assay,
+        fields=fields,
+    )
+
+
+def encode_request(fields: Fields, *, model: str, stream: bool) -> bytes:
+    """The body for an upstream of this format: the client's fields letter for letter, with the upstream's name for the
+    model, with usage asked for at the end of a stream, and without `assay`."""
+    edited = {**fields, "model": Raw(_encode(model))}
+    edited.pop("assay", None)
+    if stream:
+        options = msgspec.json.decode(fields["stream_options"]) if fields.get("stream_options", _NULL) != _NULL else {}
+        edited["stream_options"] = Raw(_encode({**options, "include_usage": True}))
+    return _encode(edited)
+
+
+def decode_message(raw: Raw, path: str = "message") -> Message:
+    """One message; its text is kept in `raw`."""
+    try:
+        sent = _message.decode(raw)
+        return Message(
+            role=sent.role,
+            parts=_parts(sent),
+            tool_calls=tuple(_call(call) for call in sent.tool_calls or ()),
+            tool_call_id=sent.tool_call_id,
+            name=sent.name,
+            raw=raw,
+        )
+    except msgspec.DecodeError as error:
+        raise _bad_field(error, path) from error
+
+
+def encode_message(message: Message) -> Raw:
+    """A message in this format: its own text where it came from this format, else made from its parts."""
+    if message.raw is not None:
+        return message.raw
+    content: Any = message.text if all(isinstance(part, TextPart) for part in message.parts) else [
+        encode_part(part) for part in message.parts
+    ]
+    made: dict[str, Any] = {"role": message.role, "content": content if message.parts else None}
+    if message.name is not None:
+        made["name"] = message.name
+    if message.tool_calls:
+        made["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        made["tool_call_id"] = message.tool_call_id
+    return Raw(_encode(made))
+
+
+def encode_part(part: Part) -> Any:
+    """One content part in this format."""
+    match part:
+        case TextPart():
+            return {"type": "text", "text": part.text}
+        case ImagePart():
+            image = {"url": part.url} if part.detail is None else {"url": part.url, "detail": part.detail}
+            return {"type": "image_url", "image_url": image}
+        case AudioPart():
+            return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+        case FilePart():
+            named = {"file_id": part.file_id, "file_data": part.data, "filename": part.filename}
+            return {"type": "file", "file": {name: value for name, value in named.items() if value is not None}}
+        case RefusalPart():
+            return {"type": "refusal", "refusal": part.text}
+        case OpaquePart():
+            return part.json
+        case _:
+            raise BadRequest(f"A {type(part).__name__} cannot be said in OpenAI's chat format", param="messages")
+
+
+def chat_request(model: str, messages: tuple[Message, ...], **options: Any) -> ChatRequest:
+    """Make a request from values instead of from a body; `options` are fields of the format, None is left out."""
+    fields: Fields = {
+        "model": Raw(_encode(model)),
+        "messages": Raw(_encode([encode_message(message) for message in messages])),
+    }
+    fields.update({name: Raw(_encode(value)) for name, value in options.items() if value is not None})
+    return ChatRequest(model=model, messages=messages, stream=bool(options.get("stream")), fields=fields)
+
+
+# --- Answers ---
+
+
+def decode_response(body: bytes) -> Response:
+    """A whole answer of either endpoint. Raises `msgspec.DecodeError` when it is not one."""
+    sent = _response.decode(body)
+    return Response(
+        raw=body,
+        choices=tuple(_choice(choice) for choice in sent.choices),
+        model=sent.model,
+        id=sent.id,
+        usage=usage_of(sent.usage),
+    )
+
+
+def decode_chunk(data: bytes, *, hide_usage: bool) -> StreamEvent:
+    """One `data:` of a stream. With `hide_usage` the chunk that only carries usage is kept from the client.
+
+    Raises `msgspec.DecodeError` for what is not JSON of this shape and `StreamError` for an error sent in the stream.
+    """
+    sent = _chunk.decode(data)
+    if sent.error is not UNSET:
+        raise StreamError(data)
+    usage = usage_of(sent.usage)
+    if not sent.choices:
+        return StreamEvent(raw=None if hide_usage and usage else data, usage=usage, model=sent.model)
+    first = sent.choices[0]
+    text = first.text or ""
+    is_output = bool(text)
+    if first.delta is not None:
+        text = first.delta.content or ""
+        is_output = bool(text) or _has_output(first.delta)
+    return StreamEvent(
+        raw=data,
+        is_output=is_output or any(_speaks(choice) for choice in sent.choices[1:]),
+        index=first.index,
+        text=text,
+        finish_reason=first.finish_reason,
+        usage=usage,
+        model=sent.model,
+    )
+
+
+class StreamError(Exception):
+    """The upstream sent an error inside a stream that had begun with 200; `body` is the event's JSON."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body[:500].decode("utf-8", "replace"))
+        self.body = body
+
+
+def usage_of(sent: _Usage | None) -> Usage | None:
+    """Disjoint classes out of OpenAI's overlapping ones. None when neither side was counted."""
+    if sent is None or (sent.prompt_tokens is None and sent.completion_tokens is None):
+        return None
+    prompt, completion = sent.prompt_tokens or 0, sent.completion_tokens or 0
+    into, out = sent.prompt_tokens_details, sent.completion_tokens_details
+    cached = (into.cached_tokens if into else None) or 0
+    heard = (into.audio_tokens if into else None) or 0
+    thought = (out.reasoning_tokens if out else None) or 0
+    spoken = (out.audio_tokens if out else None) or 0
+    return Usage(
+        input=max(prompt - cached - heard, 0),
+        cache_read=cached,
+        audio_input=heard,
+        output=max(completion - thought - spoken, 0),
+        reasoning=thought,
+        audio_output=spoken,
+    )
+
+
+# --- Pieces ---
+
+
+def _decode_body(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[Fields, Any]:
+    try:
+        return _fields.decode(body), decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _bad_field(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"The body is not JSON: {error}", hint="Send one JSON object in UTF-8.") from error
+
+
+def _bad_field(error: Exception, prefix: str = "") -> BadRequest:
+    """msgspec says "Expected `str`, got `int` - at `$.messages[0].role`"; the path becomes `param`."""
+    what, _, where = str(error).partition(" - at ")
+    path = where.strip("`").removeprefix("$").removeprefix(".")
+    joined = f"{prefix}.{path}" if prefix and path and not path.startswith("[") else prefix + path
+    missing = "missing required field `" in what
+    if missing:
+        name = what.split("`")[-2]
+        joined = f"{joined}.{name}" if joined else name
+        return BadRequest(f"{joined} is missing", param=joined, hint=f"Send the field {joined!r}.")
+    if not joined:
+        return BadRequest(f"The body is not what this endpoint takes: {what}", hint="Send one JSON object in UTF-8.")
+    return BadRequest(f"{joined}: {what}", param=joined)
+
+
+def _tool(sent: _Tool) -> Tool:
+    if sent.function is None:
+        return Tool(name=sent.type)
+    made = sent.function
+    return Tool(name=made.name, description=made.description, parameters=made.parameters, strict=made.strict)
+
+
+def _call(sent: _ToolCall) -> ToolCall:
+    function = sent.function or _Function()
+    return ToolCall(id=sent.id or "", name=function.name, arguments=function.arguments)
+
+
+def _parts(sent: _Message) -> tuple[Part, ...]:
+    parts: tuple[Part, ...] = ()
+    if isinstance(sent.content, str):
+        parts = (TextPart(sent.content),) if sent.content else ()
+    elif sent.content is not None:
+        parts = tuple(_content_part(raw) for raw in sent.content)
+    return (*parts, RefusalPart(sent.refusal)) if sent.refusal else parts
+
+
+def _content_part(raw: Raw) -> Part:
+    sent = _part.decode(raw)
+    match sent:
+        case _Part(type="text", text=str(text)):
+            return TextPart(text)
+        case _Part(type="image_url", image_url=_ImageUrl() as image):
+            return ImagePart(url=image.url, detail=image.detail)
+        case _Part(type="input_audio", input_audio=_Audio() as audio):
+            return AudioPart(data=audio.data, format=audio.format)
+        case _Part(type="file", file=_File() as file):
+            return FilePart(file_id=file.file_id, data=file.file_data, filename=file.filename)
+        case _Part(type="refusal", refusal=str(text)):
+            return RefusalPart(text)
+        case _:
+            return OpaquePart(type=sent.type, json=raw)
+
+
+def _choice(sent: _Choice) -> Choice:
+    if sent.message is UNSET:
+        text = sent.text or ""
+        return Choice(message=Message(role="assistant", parts=(TextPart(text),)), finish_reason=sent.finish_reason)
+    return Choice(message=decode_message(sent.message), finish_reason=sent.finish_reason)
+
+
+def _has_output(delta: _Delta) -> bool:
+    return bool(
+        delta.refusal
+        or delta.reasoning_content
+        or delta.reasoning
+        or (delta.tool_calls is not UNSET and delta.tool_calls not in (_NULL, Raw(b"[]")))
+        or (delta.function_call is not UNSET and delta.function_call != _NULL)
+        or (delta.audio is not UNSET and delta.audio != _NULL)
+    )
+
+
+def _speaks(choice: _StreamChoice) -> bool:
+    return bool(choice.text) or (choice.delta is not None and (bool(choice.delta.content) or _has_output(choice.delta)))
+
+

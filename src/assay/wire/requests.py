@@ -1,0 +1,54 @@
+"""What a client asks of a model.
+
+A request keeps the top-level fields of its JSON as they came (`fields`: name → raw JSON). Passing it to an upstream of
+the same format edits only the fields it must; everything else goes through untouched, known to Assay or not.
+"""
+
+from typing import Any
+
+import msgspec
+
+from assay.wire.messages import Message, Tool
+
+Fields = dict[str, msgspec.Raw]
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    """`stream_options` of OpenAI's format."""
+
+    include_usage: bool | None = None
+
+
+class AssayFields(msgspec.Struct, frozen=True):
+    """The body field `assay`: a task's inputs and whose call it is. It never leaves the gateway."""
+
+    inputs: dict[str, Any] | None = None
+    session: str | None = None
+    user: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for the next message of a conversation."""
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    stream: bool = False
+    include_usage: bool = False
+    assay: AssayFields | None = None
+    fields: Fields = {}
+
+
+class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to continue a text. `prompt` is one text, several, or token ids as OpenAI allows."""
+
+    model: str
+    prompt: str | list[str | int | list[int]]
+    stream: bool = False
+    include_usage: bool = False
+    assay: AssayFields | None = None
+    fields: Fields = {}
+
+
+ModelRequest = ChatRequest | CompletionRequest
