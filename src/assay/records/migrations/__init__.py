@@ -1,0 +1,1 @@
+"""The chain of schema revisions of every room, forward only."""
