@@ -128,7 +128,15 @@ class UpstreamTimeout(Upstream):
 class UpstreamRefused(Upstream):
     """It answered with an error of its own: `status` and `body` are what it said."""
 
-    def __init__(self, message: str, *, status: int, body: bytes, retry_after_s: float | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        body: bytes,
+        retry_after_s: float | None = None,
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.body = body

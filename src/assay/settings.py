@@ -24,20 +24,47 @@ class Setting(NamedTuple):
 
 
 TABLE: tuple[Setting, ...] = (
-    Setting("host", str, "127.0.0.1", "Address to listen on. Put TLS in front before you open it to a network."),
+    Setting(
+        "host", str, "127.0.0.1", "Address to listen on. Put TLS in front before you open it to a network."
+    ),
     Setting("port", int, 8700, "Port to listen on; 0 takes a free one."),
     Setting("data", str, ".assay", "Directory that holds everything Assay keeps."),
-    Setting("database_url", str, None, "Where records are kept, e.g. postgresql+psycopg://…; default: SQLite in the data directory."),
-    Setting("admin_key", str, None, "The first admin key. Without it one is made and printed once at the first start."),
-    Setting("durability", str, "grouped", "`grouped`: a span is fsynced at most 20 ms after the answer. `strict`: before it."),
+    Setting(
+        "database_url",
+        str,
+        None,
+        "Where records are kept, e.g. postgresql+psycopg://…; default: SQLite in the data directory.",
+    ),
+    Setting(
+        "admin_key",
+        str,
+        None,
+        "The first admin key. Without it one is made and printed once at the first start.",
+    ),
+    Setting(
+        "durability",
+        str,
+        "grouped",
+        "`grouped`: a span is fsynced at most 20 ms after the answer. `strict`: before it.",
+    ),
     Setting("max_body_mb", float, 32.0, "Largest request body in MiB; more is refused with 413."),
-    Setting("max_spool_mb", float, 4096.0, "Undrained spool above this many MiB refuses telemetry with 503 until the collector catches up."),
+    Setting(
+        "max_spool_mb",
+        float,
+        4096.0,
+        "Undrained spool above this many MiB refuses telemetry with 503 until the collector catches up.",
+    ),
     Setting("min_free_disk_mb", float, 64.0, "Free disk below this many MiB refuses telemetry with 503."),
     Setting("content", str, "full", "`full` keeps messages with the spans, `none` keeps only figures."),
     Setting("payload_days", int, 30, "Days to keep messages, counted from arrival."),
     Setting("span_days", int, 365, "Days to keep spans, counted from arrival."),
     Setting("session_hours", float, 168.0, "Hours until a browser login ends."),
-    Setting("allowed_hosts", str, "", "Further host names, comma separated, under which the UI may be reached (against DNS rebinding)."),
+    Setting(
+        "allowed_hosts",
+        str,
+        "",
+        "Further host names, comma separated, under which the UI may be reached (against DNS rebinding).",
+    ),
     Setting("shutdown_s", float, 20.0, "Seconds that running calls get to finish after SIGTERM."),
     Setting("log_level", str, "info", "debug, info, warning or error."),
 )
@@ -71,7 +98,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(
-    *, chosen: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, file: Mapping[str, Any] | None = None
+    *,
+    chosen: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    file: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Merge the command line (`chosen`, None values are not chosen), the environment and a `[server]` table.
 
@@ -82,19 +112,29 @@ def load(
     known = {row.name for row in TABLE}
     for name in file:
         if name not in known:
-            raise BadRequest(f"[server] has no setting {name!r}", param=name, hint=f"Known: {', '.join(sorted(known))}.")
+            raise BadRequest(
+                f"[server] has no setting {name!r}", param=name, hint=f"Known: {', '.join(sorted(known))}."
+            )
     values: dict[str, Any] = {}
     for row in TABLE:
         values[row.name] = _value(row, chosen or {}, environ, file)
     try:
         return msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"A setting cannot be used: {error}", hint="See docs/reference/settings.md.") from error
+        raise BadRequest(
+            f"A setting cannot be used: {error}", hint="See docs/reference/settings.md."
+        ) from error
 
 
-def _value(row: Setting, chosen: Mapping[str, Any], environ: Mapping[str, str], file: Mapping[str, Any]) -> Any:
+def _value(
+    row: Setting, chosen: Mapping[str, Any], environ: Mapping[str, str], file: Mapping[str, Any]
+) -> Any:
     variable = f"ASSAY_{row.name.upper()}"
-    for source, raw in (("the command line", chosen.get(row.name)), (variable, environ.get(variable)), ("[server]", file.get(row.name))):
+    for source, raw in (
+        ("the command line", chosen.get(row.name)),
+        (variable, environ.get(variable)),
+        ("[server]", file.get(row.name)),
+    ):
         if raw is None or raw == "":
             continue
         try:

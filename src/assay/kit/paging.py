@@ -30,5 +30,9 @@ def from_cursor(cursor: str) -> list[Any]:
     except (binascii.Error, ValueError, msgspec.DecodeError):
         position = None
     if not isinstance(position, list):
-        raise BadRequest(f"{cursor!r} is not a cursor of this list", param="cursor", hint="Send the `next` of the page before.")
+        raise BadRequest(
+            f"{cursor!r} is not a cursor of this list",
+            param="cursor",
+            hint="Send the `next` of the page before.",
+        )
     return position

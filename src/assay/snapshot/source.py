@@ -30,7 +30,11 @@ class SnapshotSource:
     def refresh(self, names: Iterable[str] | None = None) -> Snapshot:
         """Load the named parts (all by default) and make them current. Raises what the records raise."""
         with self._lock:
-            wanted = self._parts if names is None else {name: self._parts[name] for name in names if name in self._parts}
+            wanted = (
+                self._parts
+                if names is None
+                else {name: self._parts[name] for name in names if name in self._parts}
+            )
             if wanted:
                 self.current = self.current.with_values(self._load(wanted))
                 self.stale_since = None

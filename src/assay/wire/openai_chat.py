@@ -228,7 +228,11 @@ def encode_request(fields: Fields, *, model: str, stream: bool) -> bytes:
     edited = {**fields, "model": Raw(_encode(model))}
     edited.pop("assay", None)
     if stream:
-        options = msgspec.json.decode(fields["stream_options"]) if fields.get("stream_options", _NULL) != _NULL else {}
+        options = (
+            msgspec.json.decode(fields["stream_options"])
+            if fields.get("stream_options", _NULL) != _NULL
+            else {}
+        )
         edited["stream_options"] = Raw(_encode({**options, "include_usage": True}))
     return _encode(edited)
 
@@ -253,9 +257,11 @@ def encode_message(message: Message) -> Raw:
     """A message in this format: its own text where it came from this format, else made from its parts."""
     if message.raw is not None:
         return message.raw
-    content: Any = message.text if all(isinstance(part, TextPart) for part in message.parts) else [
-        encode_part(part) for part in message.parts
-    ]
+    content: Any = (
+        message.text
+        if all(isinstance(part, TextPart) for part in message.parts)
+        else [encode_part(part) for part in message.parts]
+    )
     made: dict[str, Any] = {"role": message.role, "content": content if message.parts else None}
     if message.name is not None:
         made["name"] = message.name
@@ -281,13 +287,18 @@ def encode_part(part: Part) -> Any:
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
         case FilePart():
             named = {"file_id": part.file_id, "file_data": part.data, "filename": part.filename}
-            return {"type": "file", "file": {name: value for name, value in named.items() if value is not None}}
+            return {
+                "type": "file",
+                "file": {name: value for name, value in named.items() if value is not None},
+            }
         case RefusalPart():
             return {"type": "refusal", "refusal": part.text}
         case OpaquePart():
             return part.json
         case _:
-            raise BadRequest(f"A {type(part).__name__} cannot be said in OpenAI's chat format", param="messages")
+            raise BadRequest(
+                f"A {type(part).__name__} cannot be said in OpenAI's chat format", param="messages"
+            )
 
 
 def chat_request(model: str, messages: tuple[Message, ...], **options: Any) -> ChatRequest:
@@ -394,7 +405,9 @@ def _bad_field(error: Exception, prefix: str = "") -> BadRequest:
         joined = f"{joined}.{name}" if joined else name
         return BadRequest(f"{joined} is missing", param=joined, hint=f"Send the field {joined!r}.")
     if not joined:
-        return BadRequest(f"The body is not what this endpoint takes: {what}", hint="Send one JSON object in UTF-8.")
+        return BadRequest(
+            f"The body is not what this endpoint takes: {what}", hint="Send one JSON object in UTF-8."
+        )
     return BadRequest(f"{joined}: {what}", param=joined)
 
 
@@ -439,7 +452,9 @@ def _content_part(raw: Raw) -> Part:
 def _choice(sent: _Choice) -> Choice:
     if sent.message is UNSET:
         text = sent.text or ""
-        return Choice(message=Message(role="assistant", parts=(TextPart(text),)), finish_reason=sent.finish_reason)
+        return Choice(
+            message=Message(role="assistant", parts=(TextPart(text),)), finish_reason=sent.finish_reason
+        )
     return Choice(message=decode_message(sent.message), finish_reason=sent.finish_reason)
 
 
@@ -455,6 +470,6 @@ def _has_output(delta: _Delta) -> bool:
 
 
 def _speaks(choice: _StreamChoice) -> bool:
-    return bool(choice.text) or (choice.delta is not None and (bool(choice.delta.content) or _has_output(choice.delta)))
-
-
+    return bool(choice.text) or (
+        choice.delta is not None and (bool(choice.delta.content) or _has_output(choice.delta))
+    )

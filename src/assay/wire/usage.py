@@ -34,7 +34,12 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     def total_input(self) -> int:
         """Every token that went in, cached or not."""
         return (
-            self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h + self.audio_input + self.image_input
+            self.input
+            + self.cache_read
+            + self.cache_write_5m
+            + self.cache_write_1h
+            + self.audio_input
+            + self.image_input
         )
 
     @property

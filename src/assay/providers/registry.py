@@ -1,0 +1,79 @@
+"""Which provider types exist, and the ones that are in use.
+
+A type is a thunk: it imports its code when the first provider of that type is built, and names the extra that is
+missing. Third parties add types through the entry-point group `assay.providers`; built-ins are in the same table.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+
+from assay.errors import BadRequest
+from assay.providers.openai import OpenAIProvider
+from assay.providers.types import Provider, ProviderConfig, Transport
+
+Build = Callable[[ProviderConfig, Transport], Provider]
+
+
+def _openai(config: ProviderConfig, transport: Transport) -> Provider:
+    base_url = config.base_url or "https://api.openai.com/v1"
+    return OpenAIProvider(name=config.name, base_url=base_url, api_key=config.api_key, transport=transport)
+
+
+def _simulated(config: ProviderConfig, transport: Transport) -> Provider:
+    from assay.providers.simulated import build
+
+    return build(config)
+
+
+def _llama(config: ProviderConfig, transport: Transport) -> Provider:
+    from assay.providers.llama import build
+
+    return build(config, transport)
+
+
+BUILT_IN: Mapping[str, Build] = {"openai": _openai, "simulated": _simulated, "llama": _llama}
+
+
+def types() -> dict[str, Build]:
+    """Every known type, built-in or installed."""
+    found: dict[str, Build] = dict(BUILT_IN)
+    for point in entry_points(group="assay.providers"):
+        found.setdefault(point.name, point.load())
+    return found
+
+
+class Providers:
+    """The configured providers; each is built when it is first asked for."""
+
+    def __init__(self, configs: Mapping[str, ProviderConfig], transport: Transport) -> None:
+        self._configs = configs
+        self._transport = transport
+        self._built: dict[str, Provider] = {}
+
+    def get(self, name: str) -> Provider:
+        """The provider of that name. Raises `BadRequest` for a name or type that is not configured."""
+        built = self._built.get(name)
+        return built if built is not None else self._build(name)
+
+    async def aclose(self) -> None:
+        """Stop what was built, then the network."""
+        built, self._built = list(self._built.values()), {}
+        for provider in built:
+            await provider.aclose()
+        await self._transport.aclose()
+
+    def _build(self, name: str) -> Provider:
+        config = self._configs.get(name)
+        if config is None:
+            known = ", ".join(sorted(self._configs)) or "none"
+            raise BadRequest(
+                f"There is no provider {name!r}", hint=f"Configured: {known}. Add [providers.{name}]."
+            )
+        known_types = types()
+        if config.type not in known_types:
+            raise BadRequest(
+                f"Provider {name!r} has the unknown type {config.type!r}",
+                hint=f"Known: {', '.join(sorted(known_types))}.",
+            )
+        self._built[name] = known_types[config.type](config, self._transport)
+        return self._built[name]
