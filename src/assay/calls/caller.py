@@ -1,0 +1,228 @@
+"""The pipeline itself: attempts over the plan, and the two kinds of answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from random import Random
+from typing import TypeVar
+
+from assay.calls.ledger import Ledger
+from assay.calls.plan import Target, backoff_s, for_client, is_retried, moves_on, plan
+from assay.calls.types import Answer, Call, SpanSink, StreamingAnswer
+from assay.calls.watch import IdleWatch
+from assay.catalog.models import ModelConfig
+from assay.catalog.prices import PriceBook
+from assay.errors import AssayError, Upstream, UpstreamTimeout
+from assay.kit.clock import SYSTEM, Clock
+from assay.providers.completions import CompletionsOverChat
+from assay.providers.registry import Providers
+from assay.providers.types import Provider, ProviderRequest
+from assay.wire.responses import Response, StreamEvent
+from assay.wire.spans import Span
+
+T = TypeVar("T")
+
+MAX_EARLY_EVENTS = 64
+"""Events held back before the first output (role, metadata). An upstream that sends more is taken to have begun."""
+
+Opened = tuple[AsyncIterator[StreamEvent], list[StreamEvent]]
+Try = Callable[[Provider, ProviderRequest, Ledger], Awaitable[T]]
+
+
+class Caller:
+    """Calls models. One for the process; safe for any number of calls at once on its event loop."""
+
+    def __init__(
+        self,
+        *,
+        models: Mapping[str, ModelConfig],
+        providers: Providers,
+        prices: PriceBook,
+        sink: SpanSink,
+        clock: Clock = SYSTEM,
+        keep_content: bool = True,
+        draw: Callable[[], float] | None = None,
+    ) -> None:
+        self.models = models
+        self._providers = providers
+        self._prices = prices
+        self._sink = sink
+        self._clock = clock
+        self._keep_content = keep_content
+        self._draw = draw or Random().random
+
+    async def complete(self, call: Call) -> Answer:
+        """The whole answer.
+
+        Raises `NotFound` for an unknown model, an `Upstream` error when no target answered, `Unavailable` when durability
+        is strict and nothing can be kept.
+        """
+        ledger = self._open(call)
+        try:
+            response = await self._first_that_answers(ledger, _complete)
+        except asyncio.CancelledError:
+            self._sink.append(ledger.settle(cancelled=True))
+            raise
+        except AssayError as error:
+            await self._fail(ledger, error)
+            raise
+        ledger.answered(response)
+        kept = await self._sink.keep(ledger.settle())
+        assert ledger.span is not None
+        return Answer(response=response, span=ledger.span, upstream_ns=ledger.upstream_ns, kept=kept)
+
+    async def stream(self, call: Call) -> StreamingAnswer:
+        """An answer whose first output has come; until then another target may take over. Raises like `complete`."""
+        ledger = self._open(call)
+        try:
+            iterator, early = await self._first_that_answers(ledger, _open_stream)
+        except asyncio.CancelledError:
+            self._sink.append(ledger.settle(cancelled=True))
+            raise
+        except AssayError as error:
+            await self._fail(ledger, error)
+            raise
+        return _Stream(ledger, iterator, early, self._sink)
+
+    def _open(self, call: Call) -> Ledger:
+        self._sink.admit()
+        return Ledger(call, self._clock, self._prices, keep_content=self._keep_content)
+
+    async def _fail(self, ledger: Ledger, error: AssayError) -> None:
+        """Calls that reached an upstream are kept with their failure; one that never did is the client's own error."""
+        if ledger.attempts:
+            await self._sink.keep(ledger.settle(error))
+
+    async def _first_that_answers(self, ledger: Ledger, attempt: Try[T]) -> T:
+        last: Upstream | None = None
+        for target in plan(self.models, ledger.call.request.model, self._draw):
+            try:
+                return await self._at_target(target, ledger, attempt)
+            except Upstream as error:
+                last = error
+                if not moves_on(error):
+                    break
+        assert last is not None, "a model has at least one route"
+        raise for_client(last)
+
+    async def _at_target(self, target: Target, ledger: Ledger, attempt: Try[T]) -> T:
+        """One target with its retries, all within its total time."""
+        provider: Provider = self._providers.get(target.route.provider)
+        if target.model.completions == "chat" and ledger.call.endpoint == "completions":
+            provider = CompletionsOverChat(provider)
+        request = ProviderRequest(ledger.call.endpoint, ledger.call.request, target.route.model, target.model.timeouts)
+        for retry in range(target.model.retries + 1):
+            began_ns = ledger.attempt_begins(target)
+            ledger.wait_begins()
+            try:
+                return await attempt(provider, request, ledger)
+            except Upstream as error:
+                ledger.attempt_failed(began_ns, error)
+                wait_s = backoff_s(retry, error, self._draw)
+                if retry == target.model.retries or not is_retried(error) or wait_s is None:
+                    raise
+            finally:
+                ledger.wait_ends()
+            await self._clock.sleep(wait_s)
+        raise AssertionError("the loop above returns or raises")
+
+
+async def _complete(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Response:
+    try:
+        async with asyncio.timeout(request.timeouts.total_s):
+            return await provider.complete(request)
+    except TimeoutError as error:
+        raise _late(provider, "the whole answer", request.timeouts.total_s) from error
+
+
+async def _open_stream(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Opened:
+    """Read up to the first output. The events before it go out with it."""
+    iterator = aiter(provider.stream(request))
+    early: list[StreamEvent] = []
+    try:
+        async with asyncio.timeout(request.timeouts.first_token_s):
+            async for event in iterator:
+                early.append(event)
+                if event.is_output or len(early) >= MAX_EARLY_EVENTS:
+                    break
+    except TimeoutError as error:
+        await _close(iterator)
+        raise _late(provider, "the first token", request.timeouts.first_token_s) from error
+    except BaseException:
+        await _close(iterator)
+        raise
+    return iterator, early
+
+
+class _Stream:
+    """See `StreamingAnswer`."""
+
+    def __init__(
+        self, ledger: Ledger, iterator: AsyncIterator[StreamEvent], early: list[StreamEvent], sink: SpanSink
+    ) -> None:
+        assert ledger.target is not None
+        self.trace_id = ledger.trace_id
+        self.model = ledger.target.model.name
+        self.attempts = ledger.attempts
+        self.kept = True
+        self._target = ledger.target
+        self._ledger = ledger
+        self._iterator = iterator
+        self._early = early
+        self._sink = sink
+
+    @property
+    def upstream_ns(self) -> int:
+        return self._ledger.upstream_ns
+
+    @property
+    def span(self) -> Span | None:
+        return self._ledger.span
+
+    async def events(self) -> AsyncIterator[StreamEvent]:
+        ledger = self._ledger
+        timeouts = self._target.model.timeouts
+        try:
+            for event in self._early:
+                ledger.heard(event)
+                if event.raw is not None:
+                    yield event
+            async with asyncio.timeout(timeouts.total_s) as total:
+                with IdleWatch(timeouts.idle_s) as watch:
+                    async for event in self._iterator:
+                        watch.touch()
+                        ledger.heard(event)
+                        if event.raw is not None:
+                            yield event
+        except TimeoutError as error:
+            limit = ("the rest", timeouts.total_s) if total.expired() else ("the next token", timeouts.idle_s)
+            late = _late(self._target.route.provider, *limit)
+            await self._settle(late)
+            raise late from error
+        except Upstream as error:
+            await self._settle(error)
+            raise for_client(error) from error
+        except (asyncio.CancelledError, GeneratorExit):
+            await self.aclose()
+            raise
+        await self._settle(None)
+
+    async def aclose(self) -> None:
+        if self._ledger.span is None:
+            self.kept = self._sink.append(self._ledger.settle(cancelled=True))
+        await _close(self._iterator)
+
+    async def _settle(self, error: AssayError | None) -> None:
+        await _close(self._iterator)
+        self.kept = await self._sink.keep(self._ledger.settle(error))
+
+
+async def _close(iterator: AsyncIterator[StreamEvent]) -> None:
+    """Stop the upstream now rather than when the garbage collector finds the generator."""
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _late(provider: Provider | str, what: str, limit_s: float) -> UpstreamTimeout:
+    name = provider if isinstance(provider, str) else provider.name
+    return UpstreamTimeout(f"{name} did not send {what} within {limit_s:g} s", hint="Raise the model's `timeout` or add a fallback.")

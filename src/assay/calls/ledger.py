@@ -1,0 +1,227 @@
+"""The account of one call while it runs, and the spans that it becomes."""
+
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+from msgspec import Raw
+
+from assay.calls.estimate import estimated_usage
+from assay.calls.plan import Target
+from assay.calls.types import Call
+from assay.catalog.prices import PriceBook, cost
+from assay.errors import AssayError, UpstreamCut, UpstreamRefused
+from assay.kit import ids
+from assay.kit.clock import Clock
+from assay.wire.openai_chat import encode_message
+from assay.wire.openai_stream import assemble
+from assay.wire.requests import ChatRequest
+from assay.wire.responses import Response, StreamEvent
+from assay.wire.spans import Event, Span, SpanKind, SpanStatus
+from assay.wire.usage import Usage
+
+_encode = msgspec.json.Encoder().encode
+_decode_tools = msgspec.json.Decoder(list[Raw]).decode
+_ELSEWHERE = frozenset({"model", "messages", "prompt", "tools", "assay"})
+
+
+class Ledger:
+    """Collects what happens to one call. Not thread-safe: it lives in the call's task."""
+
+    __slots__ = (
+        "_clock",
+        "_failed",
+        "_keep_content",
+        "_prices",
+        "_waiting_since",
+        "attempts",
+        "call",
+        "chunks",
+        "finish_reason",
+        "first_output_ns",
+        "malformed",
+        "model",
+        "response",
+        "span",
+        "span_id",
+        "start_ns",
+        "target",
+        "trace_id",
+        "upstream_ns",
+        "usage",
+    )
+
+    def __init__(self, call: Call, clock: Clock, prices: PriceBook, *, keep_content: bool) -> None:
+        self.call = call
+        self.trace_id = call.context.trace_id or ids.uuid7_hex()
+        self.span_id = ids.span_id()
+        self.start_ns = clock.now_ns()
+        self.attempts = 0
+        self.target: Target | None = None
+        self.upstream_ns = 0
+        self.first_output_ns: int | None = None
+        self.response: Response | None = None
+        self.usage: Usage | None = None
+        self.model: str | None = None
+        self.finish_reason: str | None = None
+        self.malformed = 0
+        self.chunks: list[bytes] = []
+        self.span: Span | None = None
+        self._clock = clock
+        self._prices = prices
+        self._keep_content = keep_content
+        self._failed: list[Event] = []
+        self._waiting_since = 0
+
+    def wait_begins(self) -> None:
+        """From here the upstream is waited for: this time is not Assay's overhead."""
+        self._waiting_since = time.perf_counter_ns()
+
+    def wait_ends(self) -> None:
+        """The upstream has spoken."""
+        self.upstream_ns += time.perf_counter_ns() - self._waiting_since
+
+    def attempt_begins(self, target: Target) -> int:
+        """Count an attempt; returns when it began."""
+        self.target = target
+        self.attempts += 1
+        return self._clock.now_ns()
+
+    def attempt_failed(self, began_ns: int, error: AssayError) -> None:
+        """Keep a failed attempt as a child span. A call that works at once has none: its own span says it all."""
+        assert self.target is not None
+        self._failed.append(
+            Span(
+                trace_id=self.trace_id,
+                span_id=ids.span_id(),
+                parent_id=self.span_id,
+                project=self.call.context.project,
+                environment=self.call.context.environment,
+                name=f"attempt {self.attempts} {self.target.route.provider}",
+                kind=SpanKind.ATTEMPT,
+                start_ns=began_ns,
+                end_ns=self._clock.now_ns(),
+                status=SpanStatus.ERROR,
+                error_type=error.type,
+                error_message=error.message,
+                provider=self.target.route.provider,
+                model=self.target.model.name,
+                upstream_model=self.target.route.model,
+                attributes={"http.response.status_code": error.status} if isinstance(error, UpstreamRefused) else {},
+            )
+        )
+
+    def answered(self, response: Response) -> None:
+        """A whole answer came."""
+        self.response = response
+        self.usage = response.usage
+        self.model = response.model
+        self.finish_reason = response.choices[0].finish_reason if response.choices else None
+
+    def heard(self, event: StreamEvent) -> None:
+        """One event of a stream came."""
+        if event.is_output and self.first_output_ns is None:
+            self.first_output_ns = self._clock.now_ns()
+        if event.usage is not None:
+            self.usage = event.usage
+        if event.finish_reason is not None:
+            self.finish_reason = event.finish_reason
+        if event.malformed:
+            self.malformed += 1
+        elif event.raw is not None:
+            self.chunks.append(event.raw)
+            if self.model is None:
+                self.model = event.model
+
+    def settle(self, error: AssayError | None = None, *, cancelled: bool = False) -> list[Event]:
+        """The call has ended, this way or another: its spans. The call's own span is `self.span`."""
+        context, request, target = self.call.context, self.call.request, self.target
+        output = self._output()
+        usage = self.usage or (self._estimate(output) if self.attempts else None)
+        amount, price_id = self._price(usage)
+        self.span = Span(
+            trace_id=self.trace_id,
+            span_id=self.span_id,
+            parent_id=context.parent_id,
+            project=context.project,
+            environment=context.environment,
+            name=f"{'chat' if self.call.endpoint == 'chat' else 'text_completion'} {request.model}",
+            kind=SpanKind.MODEL,
+            start_ns=self.start_ns,
+            end_ns=self._clock.now_ns(),
+            status=_status(error, cancelled),
+            error_type=error.type if error else None,
+            error_message=error.message if error else None,
+            provider=target.route.provider if target else None,
+            model=request.model,
+            upstream_model=target.route.model if target else None,
+            response_model=self.model,
+            endpoint=self.call.endpoint,
+            streamed=request.stream,
+            first_output_ns=self.first_output_ns,
+            finish_reason=self.finish_reason,
+            attempts=self.attempts,
+            usage=usage,
+            cost_usd=amount,
+            price_id=price_id,
+            key_id=context.key_id,
+            user_id=context.user,
+            session_id=context.session,
+            task=context.task,
+            variant=context.variant,
+            release_id=context.release_id,
+            run_id=context.run_id,
+            case_id=context.case_id,
+            tags=context.tags,
+            input=self._input() if self._keep_content else (),
+            output=output if self._keep_content else (),
+            tools=self._tools() if self._keep_content else (),
+            request=self._rest(),
+            attributes=self._attributes(context.attributes),
+        )
+        return [*self._failed, self.span]
+
+    def _price(self, usage: Usage | None) -> tuple[Decimal | None, str | None]:
+        if usage is None or self.target is None:
+            return None, None
+        price = self._prices.find(self.target, self.model)
+        return (None, None) if price is None else (cost(usage, price), price.id)
+
+    def _estimate(self, output: tuple[bytes, ...]) -> Usage | None:
+        """The provider did not count: a cut, a client that left, or a server that never says."""
+        if self.response is None and not self.chunks:
+            return None
+        return estimated_usage(self._input(), output)
+
+    def _input(self) -> tuple[bytes, ...]:
+        request = self.call.request
+        if isinstance(request, ChatRequest):
+            return tuple([bytes(encode_message(message)) for message in request.messages])
+        return (_encode(request.prompt),)
+
+    def _output(self) -> tuple[bytes, ...]:
+        if self.response is not None:
+            return tuple([bytes(encode_message(choice.message)) for choice in self.response.choices])
+        return tuple(assemble(self.chunks))
+
+    def _tools(self) -> tuple[bytes, ...]:
+        raw = self.call.request.fields.get("tools")
+        if raw is None or raw == b"null":
+            return ()
+        return tuple([bytes(tool) for tool in _decode_tools(raw)])
+
+    def _rest(self) -> bytes | None:
+        rest = {name: raw for name, raw in self.call.request.fields.items() if name not in _ELSEWHERE}
+        return _encode(rest) if rest else None
+
+    def _attributes(self, given: Mapping[str, object]) -> dict[str, object]:
+        return {**given, "assay.stream.malformed_events": self.malformed} if self.malformed else dict(given)
+
+
+def _status(error: AssayError | None, cancelled: bool) -> SpanStatus:
+    if cancelled:
+        return SpanStatus.CANCELLED
+    if error is None:
+        return SpanStatus.OK
+    return SpanStatus.CUT if isinstance(error, UpstreamCut) else SpanStatus.ERROR

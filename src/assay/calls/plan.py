@@ -1,0 +1,95 @@
+"""Which upstreams a call may go to, in which order: pure functions over the catalogue."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from assay.catalog.models import ModelConfig, Route
+from assay.errors import AssayError, NotFound, Upstream, UpstreamRefused
+
+RETRIED_STATUSES = frozenset({408, 409, 425, 429})
+"""Besides every 5xx: the request was fine, this moment was not."""
+
+CREDENTIAL_STATUSES = frozenset({401, 402, 403})
+"""The provider refuses Assay, not the client's request: another provider may still answer."""
+
+LONGEST_WAIT_S = 5.0
+"""A `Retry-After` beyond this is not waited for while a client holds its connection."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One upstream that may answer: an entry of the route of a model of the catalogue."""
+
+    model: ModelConfig
+    route: Route
+
+
+def plan(models: Mapping[str, ModelConfig], name: str, draw: Callable[[], float]) -> list[Target]:
+    """The targets in order: the model's route drawn by weight without replacement, then its fallbacks' likewise.
+
+    `draw` gives numbers in [0, 1). A fallback named twice, or one that names back, is followed once. Raises `NotFound`
+    for an unknown name.
+    """
+    first = models.get(name)
+    if first is None:
+        raise NotFound(f"The model {name!r} does not exist", param="model", hint=_known(models))
+    if len(first.route) == 1 and not first.fallback:
+        return [Target(first, first.route[0])]
+    targets: list[Target] = []
+    queue, seen = [name], {name}
+    while queue:
+        model = models.get(queue.pop(0))
+        if model is None:
+            continue
+        targets += [Target(model, route) for route in _drawn(model.route, draw)]
+        queue += [other for other in model.fallback if other not in seen]
+        seen.update(model.fallback)
+    return targets
+
+
+def is_retried(error: Upstream) -> bool:
+    """Whether the same request may succeed at the same upstream a moment later."""
+    if isinstance(error, UpstreamRefused):
+        return error.status in RETRIED_STATUSES or error.status >= 500
+    return True
+
+
+def moves_on(error: Upstream) -> bool:
+    """Whether another upstream may answer what this one did not."""
+    return is_retried(error) or error.status in CREDENTIAL_STATUSES or error.status == 404
+
+
+def backoff_s(retry: int, error: AssayError, draw: Callable[[], float]) -> float | None:
+    """Seconds before retry number `retry` (from 0): what the upstream asked for, else exponential with full jitter.
+
+    None when the upstream asked for longer than a client should be kept waiting.
+    """
+    asked: float | None = getattr(error, "retry_after_s", None)
+    if asked is not None:
+        return asked if asked <= LONGEST_WAIT_S else None
+    return min(0.1 * 2**retry, 2.0) * draw()
+
+
+def for_client(error: Upstream) -> Upstream:
+    """The error as a client should see it: a provider that refuses Assay's own key is no 401 for the client."""
+    if isinstance(error, UpstreamRefused) and error.status in CREDENTIAL_STATUSES:
+        hidden = Upstream(error.message, hint="Check the api_key of this provider in Assay's configuration.")
+        hidden.status = 502
+        return hidden
+    return error
+
+
+def _drawn(route: Sequence[Route], draw: Callable[[], float]) -> list[Route]:
+    """Weighted order without replacement (Efraimidis and Spirakis 2006: sort by u^(1/w)); weight 0 comes last."""
+    if len(route) == 1:
+        return list(route)
+    keyed = [(draw() ** (1 / entry.weight) if entry.weight > 0 else -1.0, at, entry) for at, entry in enumerate(route)]
+    return [entry for _, _, entry in sorted(keyed, key=lambda item: (-item[0], item[1]))]
+
+
+def _known(models: Mapping[str, ModelConfig]) -> str:
+    if not models:
+        return "No model is configured: add [models.<name>] to assay.toml, or run `assay models pull smollm2-135m`."
+    names = sorted(models)
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return f"Known models: {', '.join(names[:12])}{more}."

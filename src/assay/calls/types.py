@@ -1,0 +1,89 @@
+"""A call, its answer, and what the pipeline needs from the rooms around it."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+
+from assay.providers.types import Endpoint
+from assay.wire.requests import ModelRequest
+from assay.wire.responses import Response, StreamEvent
+from assay.wire.spans import Event, Span
+
+
+class CallContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose call it is and what it belongs to; all of it ends up on the span."""
+
+    project: str
+    environment: str = "production"
+    key_id: str | None = None
+    user: str | None = None
+    session: str | None = None
+    tags: tuple[str, ...] = ()
+    trace_id: str | None = None
+    parent_id: str | None = None
+    task: str | None = None
+    variant: str | None = None
+    release_id: str | None = None
+    run_id: str | None = None
+    case_id: str | None = None
+    attributes: dict[str, Any] = {}
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request to a model of the catalogue."""
+
+    endpoint: Endpoint
+    request: ModelRequest
+    context: CallContext
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole answer with what it took. `kept` is False when the span could not be written in time."""
+
+    response: Response
+    span: Span
+    upstream_ns: int
+    kept: bool = True
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """None when a price is unknown."""
+        return self.span.cost_usd
+
+
+class StreamingAnswer(Protocol):
+    """An answer whose first output is there. Iterate `events` to the end or call `aclose`: both settle it."""
+
+    trace_id: str
+    model: str
+    attempts: int
+    upstream_ns: int
+
+    def events(self) -> AsyncIterator[StreamEvent]:
+        """What goes to the client, in order. Raises an `Upstream` error when the answer is cut."""
+
+    async def aclose(self) -> None:
+        """The client went away: stop the upstream and settle. After the end it does nothing."""
+
+    @property
+    def span(self) -> Span | None:
+        """The span, once settled."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the span was written in time."""
+
+
+class SpanSink(Protocol):
+    """Where settled calls go: the spool, or a list in a test."""
+
+    def admit(self) -> None:
+        """Called before the upstream is. Raises `Unavailable` when durability is strict and nothing can be kept."""
+
+    def append(self, events: list[Event]) -> bool:
+        """Write without waiting, for exits that cannot wait; False when it could not be written."""
+
+    async def keep(self, events: list[Event]) -> bool:
+        """Write, and wait as durability asks: for the fsync when strict, at most 250 ms for a sick disk otherwise."""

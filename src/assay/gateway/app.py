@@ -1,0 +1,158 @@
+"""The endpoints under `/v1`."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from assay.access import Principal, authenticate
+from assay.calls import Call, CallContext, Caller, StreamingAnswer
+from assay.errors import AssayError, BadRequest, NotFound
+from assay.gateway.exchange import Departure, Exchange, Receive, Scope, Send
+from assay.gateway.origin import Origin, read_origin
+from assay.gateway.refusals import refuse
+from assay.kit import money
+from assay.providers.types import Endpoint
+from assay.snapshot import SnapshotSource
+from assay.tasks.calling import Prepared, TaskCalls, is_task
+from assay.wire.openai_chat import decode_chat, decode_completion
+from assay.wire.requests import ModelRequest
+from assay.wire.sse import encode_event
+
+log = logging.getLogger(__name__)
+
+WATCH_AFTER_S = 0.05
+_DONE = encode_event(b"[DONE]")
+_DECODERS: dict[Endpoint, Callable[[bytes], ModelRequest]] = {"chat": decode_chat, "completions": decode_completion}
+
+
+class Gateway:
+    """An ASGI application for every path below `/v1`."""
+
+    def __init__(self, *, caller: Caller, tasks: TaskCalls, snapshot: SnapshotSource, max_body_bytes: int) -> None:
+        self._caller = caller
+        self._tasks = tasks
+        self._snapshot = snapshot
+        self._max_body_bytes = max_body_bytes
+        self._routes: dict[str, tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]] = {
+            "/v1/chat/completions": ("POST", self._chat),
+            "/v1/completions": ("POST", self._completions),
+            "/v1/models": ("GET", self._models),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send)
+        try:
+            method, endpoint = self._routes.get(exchange.path) or self._unrouted(exchange)
+            if exchange.method != method:
+                raise BadRequest(f"{exchange.path} takes {method}, not {exchange.method}")
+            await endpoint(exchange, authenticate(self._snapshot.current, exchange.headers))
+        except AssayError as error:
+            await refuse(exchange, error)
+        except Exception as error:
+            log.exception("%s %s failed", exchange.method, exchange.path)
+            await refuse(exchange, AssayError(f"Something went wrong in Assay: {type(error).__name__}", hint="See its log."))
+
+    async def _chat(self, exchange: Exchange, principal: Principal) -> None:
+        await self._answer(exchange, principal, "chat")
+
+    async def _completions(self, exchange: Exchange, principal: Principal) -> None:
+        await self._answer(exchange, principal, "completions")
+
+    async def _answer(self, exchange: Exchange, principal: Principal, endpoint: Endpoint) -> None:
+        request = _DECODERS[endpoint](await exchange.body(self._max_body_bytes))
+        origin = read_origin(exchange.headers, request.assay, principal)
+        exchange.trace_id = origin.trace_id
+        call = self._prepare(endpoint, request, origin, principal)
+        departure = Departure(exchange, after_s=WATCH_AFTER_S)
+        try:
+            if request.stream:
+                await self._stream(exchange, call, trailer=origin.trailer)
+            else:
+                await self._whole(exchange, call)
+        except asyncio.CancelledError:
+            if not departure.gone:
+                raise
+        finally:
+            departure.over()
+
+    def _prepare(self, endpoint: Endpoint, request: ModelRequest, origin: Origin, principal: Principal) -> Call:
+        context = CallContext(
+            project=principal.project,
+            environment=origin.environment,
+            key_id=principal.key_id,
+            user=origin.user,
+            session=origin.session,
+            tags=origin.tags,
+            trace_id=origin.trace_id,
+            parent_id=origin.parent_id,
+        )
+        if not is_task(request.model):
+            return Call(endpoint, request, context)
+        prepared: Prepared = self._tasks.prepare(self._snapshot.current, endpoint, request, origin.inputs, context)
+        return prepared.call
+
+    async def _whole(self, exchange: Exchange, call: Call) -> None:
+        answer = await self._caller.complete(call)
+        span = answer.span
+        _label(exchange, call, span.trace_id, answer.upstream_ns, model=span.model or "", kept=answer.kept)
+        if answer.cost_usd is not None:
+            exchange.out.append((b"x-assay-cost-usd", money.text(answer.cost_usd).encode()))
+        exchange.out.append((b"x-assay-attempts", str(span.attempts).encode()))
+        await exchange.respond(200, answer.response.raw)
+
+    async def _stream(self, exchange: Exchange, call: Call, *, trailer: bool) -> None:
+        answer = await self._caller.stream(call)
+        try:
+            _label(exchange, call, answer.trace_id, answer.upstream_ns, model=answer.model)
+            await exchange.start_events()
+            async for event in answer.events():
+                if event.raw is not None:
+                    await exchange.write(encode_event(event.raw))
+        finally:
+            await answer.aclose()
+        await exchange.write((_trailer(answer) if trailer else b"") + _DONE, more=False)
+
+    async def _models(self, exchange: Exchange, principal: Principal) -> None:
+        await exchange.respond(200, msgspec.json.encode({"object": "list", "data": self._listed(principal)}))
+
+    async def _model(self, exchange: Exchange, principal: Principal) -> None:
+        name = exchange.path.removeprefix("/v1/models/")
+        for model in self._listed(principal):
+            if model["id"] == name:
+                await exchange.respond(200, msgspec.json.encode(model))
+                return
+        raise NotFound(f"The model {name!r} does not exist", param="model", hint="GET /v1/models lists them.")
+
+    def _listed(self, principal: Principal) -> list[dict[str, object]]:
+        names = [*sorted(self._caller.models), *self._tasks.names(self._snapshot.current, principal.project)]
+        return [{"id": name, "object": "model", "created": 0, "owned_by": "assay"} for name in names]
+
+    def _unrouted(self, exchange: Exchange) -> tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]:
+        if exchange.path.startswith("/v1/models/"):
+            return "GET", self._model
+        raise NotFound(f"{exchange.path} does not exist", hint=f"Served here: {', '.join(self._routes)}.")
+
+
+def _label(exchange: Exchange, call: Call, trace_id: str, upstream_ns: int, *, model: str, kept: bool = True) -> None:
+    """The headers that both kinds of answer carry."""
+    overhead_ms = (time.perf_counter_ns() - exchange.began_ns - upstream_ns) / 1e6
+    exchange.out += (
+        (b"x-assay-trace-id", trace_id.encode()),
+        (b"x-assay-model", model.encode()),
+        (b"x-assay-cache", b"none"),
+        (b"x-assay-overhead-ms", f"{overhead_ms:.3f}".encode()),
+    )
+    if call.context.variant is not None:
+        exchange.out.append((b"x-assay-variant", call.context.variant.encode()))
+    if not kept:
+        exchange.out.append((b"x-assay-kept", b"false"))
+
+
+def _trailer(answer: StreamingAnswer) -> bytes:
+    span = answer.span
+    cost = None if span is None or span.cost_usd is None else float(span.cost_usd)
+    kept = {} if answer.kept else {"x-assay-kept": False}
+    return b": " + msgspec.json.encode({"x-assay-cost-usd": cost, "x-assay-attempts": answer.attempts, **kept}) + b"\n\n"

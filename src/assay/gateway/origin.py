@@ -1,0 +1,90 @@
+"""Whose call it is: what the headers and the body's `assay` field say about its origin."""
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from assay.access import Principal
+from assay.errors import BadRequest, Forbidden
+from assay.kit import ids
+from assay.wire.requests import AssayFields
+
+_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}\Z")
+_NOTHING = AssayFields()
+MAX_LABEL = 256
+"""Characters of a session, user or tag."""
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """`trace_id` is the caller's by W3C `traceparent`, else new."""
+
+    trace_id: str
+    parent_id: str | None
+    environment: str
+    session: str | None
+    user: str | None
+    tags: tuple[str, ...]
+    inputs: dict[str, Any] | None
+    trailer: bool
+
+
+def read_origin(headers: dict[bytes, bytes], fields: AssayFields | None, principal: Principal) -> Origin:
+    """The body's field wins over the header. Raises `BadRequest` for what cannot be read, `Forbidden` for an environment
+    that the key is not for."""
+    sent = fields or _NOTHING
+    trace_id, parent_id = _parent(headers.get(b"traceparent"))
+    return Origin(
+        trace_id=trace_id,
+        parent_id=parent_id,
+        environment=_environment(headers.get(b"x-assay-environment"), principal),
+        session=_label(sent.session or _text(headers, b"x-assay-session"), "session"),
+        user=_label(sent.user or _text(headers, b"x-assay-user"), "user"),
+        tags=tuple(sent.tags or _tags(headers)),
+        inputs=sent.inputs if sent.inputs is not None else _inputs(headers.get(b"x-assay-inputs")),
+        trailer=headers.get(b"x-assay-trailer") == b"true",
+    )
+
+
+def _parent(header: bytes | None) -> tuple[str, str | None]:
+    match = _TRACEPARENT.match(header) if header else None
+    if match is None or match[1] == b"0" * 32 or match[2] == b"0" * 16:
+        return ids.uuid7_hex(), None
+    return match[1].decode(), match[2].decode()
+
+
+def _environment(header: bytes | None, principal: Principal) -> str:
+    bound = principal.environment
+    if header is None:
+        return bound or "production"
+    asked = header.decode("latin-1")
+    if bound is not None and asked != bound:
+        raise Forbidden(f"This key is for the environment {bound!r}, not {asked!r}", hint="Use a key of that environment.")
+    return asked
+
+
+def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    """Header values are Latin-1 on the wire; anything else is sent percent-encoded."""
+    value = headers.get(name)
+    return None if value is None else unquote(value.decode("latin-1"))
+
+
+def _label(value: str | None, what: str) -> str | None:
+    if value is not None and len(value) > MAX_LABEL:
+        raise BadRequest(f"The {what} is longer than {MAX_LABEL} characters", param=f"assay.{what}")
+    return value
+
+
+def _tags(headers: dict[bytes, bytes]) -> list[str]:
+    value = _text(headers, b"x-assay-tags")
+    return [tag.strip() for tag in value.split(",") if tag.strip()] if value else []
+
+
+def _inputs(header: bytes | None) -> dict[str, Any] | None:
+    if header is None:
+        return None
+    try:
+        return msgspec.json.decode(header, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"x-assay-inputs is not a JSON object: {error}", param="x-assay-inputs") from error
