@@ -1,0 +1,350 @@
+"""The simulated provider itself: requests in, plans out. Pure but for its call counter, its log and its clock."""
+
+import re
+from collections import deque
+from collections.abc import Mapping
+from email.utils import formatdate
+from random import Random
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+from assay.errors import BadRequest
+from assay.kit.clock import SYSTEM, Clock
+from assay.providers.simulated.answers import lorem, shaped, tokens
+from assay.providers.simulated.asking import Asked, Endpoint, Refused, error_body, parse
+from assay.providers.simulated.behaviour import Behaviour, Script, draw
+from assay.providers.simulated.exchange import Call, Exchange, Plan, Step
+from assay.providers.simulated.saying import Answer, Chunk, Reply, event
+from assay.providers.types import HttpRequest
+
+STEERING_HEADER = "x-simulate"
+DEFAULT_MODEL = "simulated-1"
+LOG_LENGTH = 10_000
+_ENDPOINTS: Mapping[str, Endpoint] = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
+_MESSAGES = {
+    401: ("Incorrect API key provided.", "invalid_api_key"),
+    403: ("You are not allowed to use this model.", None),
+    404: ("The model does not exist or you do not have access to it.", "model_not_found"),
+    429: ("Rate limit reached for requests.", "rate_limit_exceeded"),
+    500: ("The server had an error while processing your request. Sorry about that!", None),
+    503: ("The engine is currently overloaded, please try again later.", None),
+}
+_MALFORMED = b'data: {"id": "chatcmpl-broken", "choices": [{"delta": {"cont\n\n'
+
+
+class Simulation:
+    """A provider that lives by a script. The n-th call of a seed always meets the same fate.
+
+    `log` has a `Call` for each request, in order (the last 10,000). `change` replaces fields of the behaviour from now on.
+    """
+
+    def __init__(self, script: Script | None = None, *, clock: Clock = SYSTEM) -> None:
+        self.script = script or Script()
+        self.log: deque[Call] = deque(maxlen=LOG_LENGTH)
+        self.clock = clock
+        self._started_s = clock.monotonic()
+        self._behaviour = self.script.behaviour
+        self._stages: dict[tuple[int, ...], Behaviour] = {}
+        self._calls = 0
+
+    def change(self, **changes: Any) -> None:
+        """Behave differently from the next call on. Raises `BadRequest` naming the field."""
+        self._behaviour = self._behaviour.with_changes(changes)
+        self._stages.clear()
+
+    def behaviour_now(self) -> Behaviour:
+        """How the next call would be met, without its own steering."""
+        elapsed_s = self.clock.monotonic() - self._started_s
+        holding = tuple(
+            at
+            for at, change in enumerate(self.script.then)
+            if change.holds(calls_before=self._calls, elapsed_s=elapsed_s)
+        )
+        if holding not in self._stages:
+            behaviour = self._behaviour
+            for at in holding:
+                behaviour = behaviour.with_changes(self.script.then[at].set)
+            self._stages[holding] = behaviour
+        return self._stages[holding]
+
+    def handle(self, request: HttpRequest) -> Exchange:
+        """Decide what will happen to a request. Nothing waits here: playing the exchange does.
+
+        Only calls of a model count for `after_calls` and for the seed; listing models does not.
+        """
+        path = urlsplit(request.url).path
+        call = Call(
+            index=self._calls,
+            method=request.method,
+            path=path,
+            headers={name.lower(): value for name, value in request.headers},
+            body=_json_or_none(request.body),
+            at_s=self.clock.monotonic() - self._started_s,
+        )
+        self.log.append(call)
+        try:
+            plan = self._plan(call, request.body)
+        except Refused as refused:
+            plan = self._error(refused.status, refused.body, Behaviour())
+        call.status = plan.status
+        return Exchange(plan, call, self.clock)
+
+    def _plan(self, call: Call, body: bytes) -> Plan:
+        self._check_key(call.headers)
+        if call.path == "/v1/models" or call.path.startswith("/v1/models/"):
+            return self._models(call)
+        endpoint = _ENDPOINTS.get(call.path)
+        if endpoint is None:
+            raise Refused(404, f"Invalid URL ({call.method} {call.path})", code="unknown_url")
+        if call.method != "POST":
+            raise Refused(405, f"Not allowed to {call.method} on {call.path}.", code="method_not_supported")
+        behaviour = self.behaviour_now()
+        self._calls += 1
+        random = Random(self.script.seed << 64 | call.index)
+        asked = parse(endpoint, body)
+        if self.script.models and asked.model not in self.script.models:
+            raise Refused(
+                404,
+                f"The model `{asked.model}` does not exist or you do not have access to it.",
+                code="model_not_found",
+            )
+        behaviour = _steered(behaviour, asked.steering, call.headers.get(STEERING_HEADER, ""))
+        return self._fate(asked, behaviour, random) or self._answered(asked, behaviour, random, call.index)
+
+    def _check_key(self, headers: Mapping[str, str]) -> None:
+        if self.script.api_key is None:
+            return
+        sent = headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if not sent:
+            raise Refused(401, "You didn't provide an API key. Send it as `Authorization: Bearer YOUR_KEY`.")
+        if sent != self.script.api_key:
+            raise Refused(401, f"Incorrect API key provided: {sent[:3]}***.", code="invalid_api_key")
+
+    def _models(self, call: Call) -> Plan:
+        if call.method != "GET":
+            raise Refused(405, f"Not allowed to {call.method} on {call.path}.", code="method_not_supported")
+        cards = [_card(name) for name in self.script.models or (DEFAULT_MODEL,)]
+        if call.path == "/v1/models":
+            return _whole(msgspec.json.encode({"object": "list", "data": cards}), head_s=0.0)
+        name = call.path.removeprefix("/v1/models/")
+        for card in cards:
+            if card["id"] == name:
+                return _whole(msgspec.json.encode(card), head_s=0.0)
+        raise Refused(404, f"The model '{name}' does not exist", param="model", code="model_not_found")
+
+    def _fate(self, asked: Asked, behaviour: Behaviour, random: Random) -> Plan | None:
+        """The failures that come before an answer; each draws its chance whether it is configured or not, so that
+        switching one on does not move the others."""
+        refused, failed = random.random(), random.random()
+        if refused < behaviour.refuse:
+            return Plan(head_s=draw(behaviour.head_s, random), refused=True)
+        status = behaviour.status
+        for name, share in behaviour.errors.items():
+            if status == 200 and failed < share:
+                status = int(name)
+            failed -= share
+        if status == 200:
+            return None
+        message, code = _MESSAGES.get(status, (f"The simulated provider answers {status}.", None))
+        return self._error(
+            status, error_body(status, message, code=code), behaviour, draw(behaviour.head_s, random)
+        )
+
+    def _error(self, status: int, body: bytes, behaviour: Behaviour, head_s: float = 0.0) -> Plan:
+        headers: tuple[tuple[str, str], ...] = ()
+        if behaviour.retry_after_s is not None:
+            value = f"{behaviour.retry_after_s:g}"
+            if behaviour.retry_after_as == "date":
+                value = formatdate(self.clock.now_ns() / 1e9 + behaviour.retry_after_s, usegmt=True)
+            headers = (("retry-after", value),)
+        return _whole(body, head_s=head_s, status=status, headers=headers)
+
+    def _answered(self, asked: Asked, behaviour: Behaviour, random: Random, index: int) -> Plan:
+        faulty = random.random() < behaviour.fault_share
+        head_s = draw(behaviour.head_s, random)
+        first_token_s = draw(behaviour.first_token_s, random)
+        replies = tuple(
+            _reply(asked, behaviour, prompt, random) for prompt in asked.prompts for _ in range(asked.n)
+        )
+        answer = Answer(
+            asked=asked,
+            replies=replies,
+            id=f"{'chatcmpl' if asked.endpoint == 'chat' else 'cmpl'}-sim{index:08d}",
+            created=self.clock.now_ns() // 1_000_000_000,
+            usage=_usage(asked, replies, behaviour) if behaviour.usage else None,
+        )
+        if asked.stream:
+            plan = _streamed(answer.chunks(), behaviour, random, head_s, first_token_s)
+            return _broken_stream(plan, behaviour) if faulty else plan
+        longest = max(reply.count for reply in replies)
+        whole_s = head_s + first_token_s + sum(_gap(behaviour, random) for _ in range(longest - 1))
+        plan = _whole(answer.whole(), head_s=whole_s)
+        return _broken_whole(plan, behaviour) if faulty else plan
+
+
+def _steered(behaviour: Behaviour, steering: Mapping[str, Any], header: str) -> Behaviour:
+    changes = dict(steering)
+    for pair in filter(None, (part.strip() for part in header.split(";"))):
+        name, _, value = pair.partition("=")
+        decoded = _json_or_none(value.encode())
+        changes[name.strip().replace("-", "_")] = value if decoded is None else decoded
+    try:
+        return behaviour.with_changes(changes)
+    except BadRequest as error:
+        raise Refused(400, error.message, param="simulate") from error
+
+
+def _reply(asked: Asked, behaviour: Behaviour, prompt: str, random: Random) -> Reply:
+    last_user = asked.last_user if asked.endpoint == "chat" else prompt
+    said: str | None = None
+    if asked.forced_tool is not None:
+        name = asked.forced_tool if asked.forced_tool != "*" else next(iter(asked.tools))
+        return _tool_reply(
+            asked, name, None, random, finish="tool_calls" if asked.forced_tool == "*" else "stop"
+        )
+    for rule in behaviour.rules:
+        found = re.search(rule.match, last_user)
+        if found is None or random.random() >= rule.share:
+            continue
+        if rule.answer is not None:
+            said = found.expand(rule.answer)
+            break
+        if rule.tool in asked.tools and asked.tools_allowed and asked.ends_with_user:
+            return _tool_reply(asked, str(rule.tool), rule.arguments, random, finish="tool_calls")
+    if said is None:
+        said = _default_text(asked, behaviour, prompt, last_user, random)
+    if asked.json_schema is not None and not isinstance(_json_or_none(said.encode()), (dict, list)):
+        said = _as_json(asked.json_schema, said, random)
+    return _text_reply(asked, said, random)
+
+
+def _default_text(asked: Asked, behaviour: Behaviour, prompt: str, last_user: str, random: Random) -> str:
+    match behaviour.answer:
+        case "echo":
+            return last_user
+        case "fixed":
+            return behaviour.text
+        case "lorem":
+            return lorem(prompt, round(draw(behaviour.output_tokens, random)))
+
+
+def _as_json(schema: Mapping[str, Any], said: str, random: Random) -> str:
+    value = shaped(schema, random)
+    if schema.get("required") == ["answer"] and isinstance(value, dict):
+        value["answer"] = said
+    return msgspec.json.encode(value).decode()
+
+
+def _text_reply(asked: Asked, said: str, random: Random) -> Reply:
+    ends = [at for at in (said.find(stop) for stop in asked.stop if stop) if at >= 0]
+    pieces = tokens(said[: min(ends)] if ends else said)
+    finish = "stop"
+    if asked.max_tokens is not None and len(pieces) > asked.max_tokens:
+        pieces, finish = pieces[: asked.max_tokens], "length"
+    logprobs = [-round(random.expovariate(2.0), 6) for _ in pieces] if asked.logprobs is not None else []
+    return Reply(pieces=tuple(pieces), finish_reason=finish, logprobs=tuple(logprobs))
+
+
+def _tool_reply(
+    asked: Asked, name: str, arguments: Mapping[str, Any] | None, random: Random, *, finish: str
+) -> Reply:
+    value = shaped(asked.tools[name] or {"type": "object"}, random) if arguments is None else arguments
+    return Reply(
+        tool=name,
+        arguments=msgspec.json.encode(value).decode(),
+        tool_call_id=f"call_{random.getrandbits(96):024x}",
+        finish_reason=finish,
+    )
+
+
+def _usage(asked: Asked, replies: tuple[Reply, ...], behaviour: Behaviour) -> dict[str, Any]:
+    prompt_tokens = sum(len(tokens(prompt)) for prompt in asked.prompts)
+    completion_tokens = sum(reply.count + behaviour.reasoning_tokens for reply in replies)
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": int(prompt_tokens * behaviour.cached_share),
+            "audio_tokens": 0,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": behaviour.reasoning_tokens * len(replies),
+            "audio_tokens": 0,
+        },
+    }
+
+
+def _gap(behaviour: Behaviour, random: Random) -> float:
+    """Seconds between two tokens; the lognormal factor has mean 1, so jitter does not change the rate."""
+    if behaviour.tokens_per_s is None:
+        return 0.0
+    factor = random.lognormvariate(-(behaviour.jitter**2) / 2, behaviour.jitter) if behaviour.jitter else 1.0
+    return factor / behaviour.tokens_per_s
+
+
+def _streamed(
+    chunks: list[Chunk], behaviour: Behaviour, random: Random, head_s: float, first_token_s: float
+) -> Plan:
+    steps: list[Step] = []
+    wait_s, waited = first_token_s, False
+    for chunk in chunks:
+        delay_s = 0.0
+        if chunk.is_token or (not waited and chunk is chunks[-1]):
+            delay_s = wait_s if not waited else _gap(behaviour, random)
+            waited = True
+        steps.append(Step(delay_s, chunk.data))
+    headers = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
+    return Plan(head_s=head_s, headers=headers, steps=tuple(steps))
+
+
+def _whole(
+    body: bytes, *, head_s: float, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
+) -> Plan:
+    length = (("content-type", "application/json"), ("content-length", str(len(body))))
+    return Plan(head_s=head_s, status=status, headers=(*length, *headers), steps=(Step(0.0, body),))
+
+
+def _broken_stream(plan: Plan, behaviour: Behaviour) -> Plan:
+    steps = list(plan.steps)
+    ending = plan.ending
+    if behaviour.malformed_at is not None and behaviour.malformed_at <= len(steps):
+        steps[behaviour.malformed_at - 1] = Step(steps[behaviour.malformed_at - 1].delay_s, _MALFORMED)
+    if behaviour.error_at is not None and behaviour.error_at <= len(steps):
+        failed = event(msgspec.Raw(error_body(503, *_MESSAGES[503][:1])))
+        steps[behaviour.error_at - 1 :] = [Step(steps[behaviour.error_at - 1].delay_s, failed)]
+    if behaviour.stall_at is not None and behaviour.stall_at <= len(steps):
+        del steps[behaviour.stall_at - 1 :]
+        ending = "stall"
+    if behaviour.cut_at is not None and behaviour.cut_at < len(steps):
+        del steps[behaviour.cut_at :]
+        ending = "cut"
+    return msgspec.structs.replace(plan, steps=tuple(steps), ending=ending)
+
+
+def _broken_whole(plan: Plan, behaviour: Behaviour) -> Plan:
+    body = plan.steps[0].data
+    half = body[: len(body) // 2]
+    if behaviour.error_at is not None:
+        return _whole(error_body(503, _MESSAGES[503][0]), head_s=plan.head_s)
+    if behaviour.malformed_at is not None:
+        return _whole(half, head_s=plan.head_s)
+    if behaviour.cut_at is not None or behaviour.stall_at is not None:
+        steps = (Step(0.0, half),) if behaviour.cut_at != 0 else ()
+        return msgspec.structs.replace(
+            plan, steps=steps, ending="stall" if behaviour.cut_at is None else "cut"
+        )
+    return plan
+
+
+def _card(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 1700000000, "owned_by": "simulated"}
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return cast("Any", msgspec.json.decode(body)) if body else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
