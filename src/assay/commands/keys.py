@@ -1,0 +1,64 @@
+"""`assay keys`."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from assay.commands.connection import connect
+from assay.kit.json import pretty
+
+app = typer.Typer(help="Keys that applications and people use.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    role: Annotated[str, typer.Option(help="app, viewer, editor or admin.")] = "app",
+    environment: Annotated[str | None, typer.Option(help="Bind the key to one environment.")] = None,
+) -> None:
+    """Make a key and print its secret, this once."""
+    body: dict[str, Any] = {"name": name, "role": role}
+    if environment is not None:
+        body["environment"] = environment
+    made = connect(ctx).post("/api/keys", body)
+    if ctx.obj.json:
+        typer.echo(pretty(made))
+        return
+    typer.echo(made["key"])
+    Console(stderr=True).print(
+        f"[dim]{made['role']} key, id {made['id']}. Keep it now: it is not shown again.[/dim]"
+    )
+
+
+@app.command("list")
+def list_all(ctx: typer.Context) -> None:
+    """Show every key, without the secrets."""
+    items = list(connect(ctx).pages("/api/keys"))
+    if ctx.obj.json:
+        typer.echo(pretty({"items": items, "next": None}))
+        return
+    table = Table("id", "name", "role", "environment", "begins with", "created", "revoked")
+    for key in items:
+        columns = (
+            key["id"],
+            key["name"],
+            key["role"],
+            key["environment"],
+            key["prefix"],
+            key["created"],
+            key["revoked"],
+        )
+        table.add_row(*(column or "" for column in columns))
+    Console().print(table)
+
+
+@app.command()
+def revoke(
+    ctx: typer.Context, key_id: Annotated[str, typer.Argument(help="The key's id; see `assay keys list`.")]
+) -> None:
+    """End a key for good; it is refused at once."""
+    gone = connect(ctx).delete(f"/api/keys/{key_id}")
+    typer.echo(pretty(gone) if ctx.obj.json else f"Revoked {gone['name']} ({gone['id']}).")
