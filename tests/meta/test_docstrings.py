@@ -15,6 +15,13 @@ def definitions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, Defini
                 yield from definitions(node.body, f"{prefix}.{node.name}")
 
 
+def promised(trees: Mapping[str, ast.Module]) -> set[str]:
+    """Methods of the protocols, which say there what every implementation does."""
+    classes = (node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    protocols = (node for node in classes if any("Protocol" in ast.unparse(parent) for parent in node.bases))
+    return {where.rpartition(".")[2] for protocol in protocols for where, _ in definitions(protocol.body, "")}
+
+
 def overrides(node: Definition) -> bool:
     """Whether it says what it does where it is declared first."""
     return any(ast.unparse(decorator).endswith("override") for decorator in node.decorator_list)
@@ -26,4 +33,5 @@ def test_every_module_has_a_docstring(trees: Mapping[str, ast.Module]) -> None:
 
 def test_every_public_name_has_a_docstring(trees: Mapping[str, ast.Module]) -> None:
     found = [pair for name, tree in trees.items() for pair in definitions(tree.body, name)]
-    assert [where for where, node in found if not ast.get_docstring(node) and not overrides(node)] == []
+    silent = [where for where, node in found if not ast.get_docstring(node) and not overrides(node)]
+    assert [where for where in silent if where.rpartition(".")[2] not in promised(trees)] == []

@@ -4,8 +4,10 @@ import ast
 from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
 
-GROUND = "errors kit settings wire sdk stats detect charts ui records spans jobs decisions files snapshot"
-ONE_PATH = "catalog providers access calls"
+GROUND = (
+    "errors kit settings wire sdk stats detect charts ui records snapshot access spans jobs decisions files"
+)
+ONE_PATH = "catalog providers calls"
 FEATURES = "traces prompts scorers retrieval datasets tasks evals batches"
 DECISIONS = "releases experiments monitors tuning"
 FACES = "gateway commands demo testing web app server cli __main__"
