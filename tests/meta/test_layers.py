@@ -7,10 +7,10 @@ from graphlib import TopologicalSorter
 GROUND = (
     "errors kit settings wire sdk stats detect charts ui records snapshot access spans jobs decisions files"
 )
-ONE_PATH = "catalog providers calls"
+ONE_PATH = "providers catalog calls"
 FEATURES = "traces prompts scorers retrieval datasets tasks evals batches"
 DECISIONS = "releases experiments monitors tuning"
-FACES = "gateway commands demo testing web app server cli __main__"
+FACES = "gateway demo commands testing web app server cli __main__"
 ORDER = f"{GROUND} {ONE_PATH} {FEATURES} {DECISIONS} {FACES}".split()
 ASSEMBLERS = {"app", "cli", "server"}
 OWN = {"store", "api", "pages"}

@@ -1,0 +1,162 @@
+"""`assay.toml`: providers, models and tasks as a file, read whole, with errors that name the key."""
+
+import logging
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.catalog.known import unknown
+from assay.catalog.models import ModelConfig, check_references, parse_model
+from assay.errors import BadRequest
+from assay.providers.types import ProviderConfig
+
+log = logging.getLogger(__name__)
+
+_SECTIONS = ("server", "providers", "models", "tasks")
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The file's content. `server` and `tasks` are read further by the rooms that own them."""
+
+    server: dict[str, Any] = {}
+    providers: dict[str, ProviderConfig] = {}
+    models: dict[str, ModelConfig] = {}
+    tasks: dict[str, Any] = {}
+    warnings: tuple[str, ...] = ()
+
+
+def load_config(path: Path | None, *, environ: Mapping[str, str] | None = None) -> Config:
+    """Read the file, or `./assay.toml` if it is there, or nothing.
+
+    Raises `BadRequest` naming the key, the variable or the file that is wrong. A route may lead to the provider `local`,
+    which `catalog.local` adds; every other name must be in the file.
+    """
+    chosen = path or Path("assay.toml")
+    try:
+        text = chosen.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if path is None:
+            return Config()
+        raise BadRequest(f"There is no file {str(path)!r}", param="config") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"{str(chosen)!r} cannot be read: {error}", param="config") from error
+    return parse_config(text, environ=environ, folder=chosen.parent)
+
+
+def parse_config(
+    text: str, *, environ: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Config:
+    """The same from the text; `file:` references are relative to `folder`."""
+    try:
+        # Decimals from the start, so that no price passes through a float.
+        raw = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise BadRequest(f"assay.toml is not TOML: {error}", param="config") from error
+    for section, value in raw.items():
+        if section not in _SECTIONS:
+            raise unknown("assay.toml", section, _SECTIONS)
+        _need_table(section, value)
+    warnings: list[str] = []
+    sources = _Sources(os.environ if environ is None else environ, folder or Path(), warnings)
+    providers = {name: _provider(name, table, sources) for name, table in raw.get("providers", {}).items()}
+    models = {
+        name: parse_model(name, _plain(table, f"models.{name}", keep="price"))
+        for name, table in raw.get("models", {}).items()
+    }
+    check_references(models, {"local": None, **providers})
+    for warning in warnings:
+        log.warning(warning)
+    return Config(
+        server=_plain(raw.get("server", {}), "server"),
+        providers=providers,
+        models=models,
+        tasks=_plain(raw.get("tasks", {}), "tasks"),
+        warnings=tuple(warnings),
+    )
+
+
+class _Sources:
+    """Where references point: `env:NAME` and `file:PATH`."""
+
+    def __init__(self, environ: Mapping[str, str], folder: Path, warnings: list[str]) -> None:
+        self._environ = environ
+        self._folder = folder
+        self._warnings = warnings
+
+    def secret(self, field: str, given: Any) -> str:
+        if not isinstance(given, str) or not given:
+            raise BadRequest(f"{field} must be a text, e.g. 'env:OPENAI_API_KEY'", param=field)
+        kind, _, rest = given.partition(":")
+        if kind == "env":
+            value = self._environ.get(rest, "")
+            if not value:
+                raise BadRequest(
+                    f"{field} refers to the environment variable {rest!r}, which is not set",
+                    param=field,
+                    hint=f"Set it before the start: export {rest}=…",
+                )
+            return value
+        if kind == "file":
+            try:
+                return (self._folder / Path(rest).expanduser()).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise BadRequest(
+                    f"{field} refers to the file {rest!r}, which cannot be read: {error}", param=field
+                ) from error
+        self._warnings.append(
+            f"{field} holds the key itself; keep it out of the file with 'env:NAME' or 'file:PATH'."
+        )
+        return given
+
+
+def _provider(name: str, table: Any, sources: _Sources) -> ProviderConfig:
+    where = f"providers.{name}"
+    _need_table(where, table)
+    plain = _plain(table, where)
+    if not isinstance(plain.get("type"), str):
+        raise BadRequest(
+            f"{where}.type must say what it is",
+            param=f"{where}.type",
+            hint='Write e.g. type = "openai" (any server of that format), "llama" or "simulated".',
+        )
+    base_url = plain.get("base_url")
+    if base_url is not None and (
+        not isinstance(base_url, str) or not base_url.startswith(("http://", "https://"))
+    ):
+        raise BadRequest(
+            f"{where}.base_url is {base_url!r}: it must begin with http:// or https://",
+            param=f"{where}.base_url",
+        )
+    key = plain.get("api_key")
+    return ProviderConfig(
+        name=name,
+        type=plain["type"],
+        base_url=base_url,
+        api_key=None if key is None else sources.secret(f"{where}.api_key", key),
+        options={
+            option: value for option, value in plain.items() if option not in ("type", "base_url", "api_key")
+        },
+    )
+
+
+def _plain(value: Any, where: str, *, keep: str | None = None) -> Any:
+    """Floats for everybody but prices: only money needs every digit."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {
+            name: inner if name == keep else _plain(inner, f"{where}.{name}") for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_plain(inner, where) for inner in value]
+    return value
+
+
+def _need_table(field: str, given: Any) -> None:
+    if not isinstance(given, dict):
+        raise BadRequest(f"{field} is {given!r}: it must be a table", param=field)
