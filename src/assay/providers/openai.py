@@ -1,7 +1,7 @@
 """OpenAI, and every server that speaks its format: the client's own JSON goes there with only the model's name and the
 stream options edited."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -47,7 +47,7 @@ class OpenAIProvider:
                 f"{self.name} answered with something that is not a completion: {error}"
             ) from error
 
-    async def stream(self, request: ProviderRequest) -> AsyncIterator[StreamEvent]:
+    async def stream(self, request: ProviderRequest) -> AsyncGenerator[StreamEvent, None]:
         """See `Provider.stream`. A line that cannot be read becomes a `malformed` event; the answer goes on."""
         response = await self._send(request, stream=True)
         try:
