@@ -1,0 +1,1 @@
+"""The embedded span store: DuckDB, one file, one writer, readers in threads."""

@@ -1,0 +1,131 @@
+"""Events as Arrow tables, the fastest way into DuckDB (docs/decisions/0031)."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from arro3.core import Array, DataType, Table, list_array
+
+from assay.spans.duckdb.schema import COLUMNS, DAY_NS, HASHES
+from assay.spans.types import Arrival
+from assay.wire.scores import Score
+from assay.wire.spans import Span
+
+_CONTEXT_LIMIT = Decimal(10) ** 18
+_string, _binary, _int32, _int64 = DataType.string(), DataType.binary(), DataType.int32(), DataType.int64()
+
+PayloadKey = tuple[str, int, str, bytes]
+"""Project, day of arrival, person ('' for nobody's), SHA-256."""
+
+
+class SpanBatch:
+    """Spans on their way in: the table, and the messages that it refers to, each once."""
+
+    def __init__(self, arrivals: Sequence[Arrival], *, first_row_id: int) -> None:
+        """Raises `ValueError`, `TypeError` or `OverflowError` for an event that does not fit the columns."""
+        self.payloads: dict[PayloadKey, bytes] = {}
+        spans = [arrival.event for arrival in arrivals if isinstance(arrival.event, Span)]
+        received = [arrival.received_at_ns for arrival in arrivals if isinstance(arrival.event, Span)]
+        self.count = len(spans)
+        for span in spans:
+            _check(span)
+        days = [at // DAY_NS for at in received]
+        arrays = {"row_id": Array(range(first_row_id, first_row_id + self.count), type=_int64)}
+        for column in COLUMNS:
+            arrays[column.name] = Array([column.of(span) for span in spans], type=column.arrow)
+        arrays["tags"] = _lists([span.tags for span in spans], _string)
+        for field, name in HASHES.items():
+            hashes = [
+                self._refer(span, day, getattr(span, field)) for span, day in zip(spans, days, strict=True)
+            ]
+            arrays[name] = _lists(hashes, _binary)
+        arrays["received_at_ns"] = Array(received, type=_int64)
+        arrays["day"] = Array(days, type=_int32)
+        self.table = _table(arrays)
+
+    def _refer(self, span: Span, day: int, messages: Sequence[bytes]) -> list[bytes]:
+        hashes = [hashlib.sha256(message).digest() for message in messages]
+        for digest, message in zip(hashes, messages, strict=True):
+            self.payloads.setdefault((span.project, day, span.user_id or "", digest), message)
+        return hashes
+
+    def payload_table(self) -> Table:
+        """The messages as rows."""
+        keys = list(self.payloads)
+        return _table(
+            {
+                "project": Array([key[0] for key in keys], type=_string),
+                "day": Array([key[1] for key in keys], type=_int32),
+                "person": Array([key[2] for key in keys], type=_string),
+                "hash": Array([key[3] for key in keys], type=_binary),
+                "body": Array(list(self.payloads.values()), type=_binary),
+            }
+        )
+
+
+def score_table(arrivals: Sequence[Arrival]) -> Table | None:
+    """The scores among the arrivals, each id once; None when there are none."""
+    scores: dict[str, tuple[Score, int]] = {}
+    for event, at in arrivals:
+        if isinstance(event, Score):
+            scores.setdefault(event.score_id, (event, at))
+    if not scores:
+        return None
+    rows = [score for score, _ in scores.values()]
+    received = [at for _, at in scores.values()]
+    texts = (
+        "score_id",
+        "project",
+        "name",
+        "trace_id",
+        "span_id",
+        "session_id",
+        "case_id",
+        "scorer_version",
+        "explanation",
+        "author",
+    )
+    arrays = {name: Array([getattr(score, name) for score in rows], type=_string) for name in texts}
+    arrays["value"] = Array([msgspec.json.encode(score.value).decode() for score in rows], type=_string)
+    arrays["number"] = Array([_number(score.value) for score in rows], type=DataType.float64())
+    arrays["source"] = Array([score.source.value for score in rows], type=_string)
+    arrays["at_ns"] = Array([score.at_ns for score in rows], type=_int64)
+    arrays["cost_usd"] = Array(
+        [None if score.cost_usd is None else format(score.cost_usd, "f") for score in rows], type=_string
+    )
+    arrays["offsets"] = Array(
+        [msgspec.json.encode(score.offsets).decode() if score.offsets else None for score in rows],
+        type=_string,
+    )
+    arrays["received_at_ns"] = Array(received, type=_int64)
+    arrays["day"] = Array([at // DAY_NS for at in received], type=_int32)
+    return _table(arrays)
+
+
+def _number(value: bool | float | str) -> float | None:
+    if isinstance(value, str):
+        return None
+    if not math.isfinite(value):
+        raise ValueError(f"a score of {value!r} cannot be kept")
+    return float(value)
+
+
+def _check(span: Span) -> None:
+    if span.cost_usd is not None and not (span.cost_usd.is_finite() and abs(span.cost_usd) < _CONTEXT_LIMIT):
+        raise ValueError(f"a cost of {span.cost_usd} US dollars does not fit DECIMAL(38,20)")
+
+
+def _lists(rows: Iterable[Sequence[Any]], type: DataType) -> Array:
+    flat: list[Any] = []
+    offsets = [0]
+    for row in rows:
+        flat.extend(row)
+        offsets.append(len(flat))
+    return list_array(Array(offsets, type=_int32), Array(flat, type=type))
+
+
+def _table(arrays: dict[str, Array]) -> Table:
+    return Table.from_arrays(list(arrays.values()), names=list(arrays))

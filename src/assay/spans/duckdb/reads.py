@@ -1,0 +1,307 @@
+"""What can be asked. Every statement names its columns from this module; every value is a parameter."""
+
+# ruff: noqa: S608 - only names from this module are spliced into SQL
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+
+from assay.errors import BadRequest, NotFound
+from assay.kit.paging import Page, from_cursor, to_cursor
+from assay.spans.duckdb.filters import FACET_COLUMNS, GROUP_COLUMNS, condition
+from assay.spans.duckdb.schema import HASHES, USAGE_CLASSES
+from assay.spans.types import (
+    Bucket,
+    Facet,
+    Group,
+    GroupField,
+    SpanFilter,
+    SpanRow,
+    StoredSpan,
+    TraceRow,
+    Traffic,
+)
+from assay.wire.scores import Offsets, Score, ScoreSource
+from assay.wire.spans import Span, SpanKind, SpanStatus
+from assay.wire.usage import Usage, UsageSource
+
+_USAGE = (*(f"{name}_tokens" for name in USAGE_CLASSES), "input_source", "output_source")
+_ROW = tuple(name for name in SpanRow.__struct_fields__ if name != "usage") + _USAGE
+_CONTENT = tuple(HASHES)
+_DETAIL = (
+    tuple(name for name in Span.__struct_fields__ if name not in ("usage", *_CONTENT))
+    + _USAGE
+    + (*HASHES.values(), "received_at_ns", "day", "row_id")
+)
+P = TypeVar("P")
+
+_HOUR_NS = 3_600_000_000_000
+_FAILED = "status IN ('error', 'cut')"
+_INPUTS = " + ".join(
+    f"coalesce({name}_tokens, 0)" for name in USAGE_CLASSES if "output" not in name and name != "reasoning"
+)
+_OUTPUTS = " + ".join(
+    f"coalesce({name}_tokens, 0)" for name in USAGE_CLASSES if "output" in name or name == "reasoning"
+)
+_FIGURES = f"""
+    count(*), count(*) FILTER ({_FAILED}), coalesce(sum(cost_usd), 0), count(*) FILTER (cost_usd IS NULL),
+    coalesce(sum({_INPUTS}), 0)::BIGINT, coalesce(sum({_OUTPUTS}), 0)::BIGINT,
+    quantile_cont((end_ns - start_ns) / 1e6, [0.5, 0.95]) FILTER (status = 'ok'),
+    quantile_cont((first_output_ns - start_ns) / 1e6, [0.5, 0.95]) FILTER (status = 'ok' AND first_output_ns IS NOT NULL)
+"""
+_TRACES = f"""
+    WITH hits AS (
+        SELECT trace_id, max(start_ns) AS newest_ns FROM live_spans WHERE <where>
+        GROUP BY trace_id <having> ORDER BY newest_ns DESC, trace_id DESC LIMIT ?
+    )
+    SELECT trace_id, any_value(newest_ns), min(start_ns), max(end_ns), count(*), count(*) FILTER ({_FAILED}),
+        count(*) FILTER (kind = 'model'), coalesce(sum(cost_usd) FILTER (kind = 'model'), 0),
+        count(*) FILTER (kind = 'model' AND cost_usd IS NULL),
+        coalesce(sum({_INPUTS} + {_OUTPUTS}) FILTER (kind = 'model'), 0)::BIGINT,
+        first({{name: name, kind: kind, model: model, task: task, variant: variant, user_id: user_id,
+            session_id: session_id, input_preview: input_preview, output_preview: output_preview}}
+            ORDER BY parent_id IS NOT NULL, kind = 'attempt', start_ns, row_id)
+    FROM live_spans JOIN hits USING (trace_id)
+    WHERE project = ? AND start_ns >= ? AND start_ns < ?
+    GROUP BY trace_id ORDER BY 2 DESC, trace_id DESC
+"""
+_SCORE = (
+    "score_id", "project", "name", "value", "source", "at_ns", "trace_id", "span_id", "session_id", "case_id",
+    "scorer_version", "cost_usd", "explanation", "author", "offsets",
+)  # fmt: skip
+
+
+class Reads:
+    """The reading half of the store."""
+
+    def _rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        raise NotImplementedError
+
+    def list_spans(self, filter: SpanFilter, *, limit: int = 50, cursor: str | None = None) -> Page[SpanRow]:
+        where, parameters = condition(filter)
+        if cursor is not None:
+            where += " AND (start_ns, row_id) < (?, ?) AND start_ns <= ?"
+            start_ns, row_id = _position(cursor, tuple[int, int])
+            parameters += [start_ns, row_id, start_ns]
+        rows = self._rows(
+            f"SELECT {', '.join(_ROW)}, row_id FROM live_spans WHERE {where} ORDER BY start_ns DESC, row_id DESC LIMIT ?",
+            [*parameters, limit + 1],
+        )
+        items = [_span_row(row) for row in rows[:limit]]
+        return Page(items, to_cursor(items[-1].start_ns, rows[limit - 1][-1]) if len(rows) > limit else None)
+
+    def list_traces(
+        self, filter: SpanFilter, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[TraceRow]:
+        where, parameters = condition(filter)
+        having = ""
+        if cursor is not None:
+            newest_ns, trace_id = _position(cursor, tuple[int, str])
+            having = "HAVING (max(start_ns), trace_id) < (?, ?)"
+            parameters += [newest_ns, trace_id]
+        margin = 24 * _HOUR_NS
+        rows = self._rows(
+            _TRACES.replace("<where>", where).replace("<having>", having),
+            [*parameters, limit + 1, filter.project, filter.from_ns - margin, filter.to_ns + margin],
+        )
+        items = [_trace_row(row) for row in rows[:limit]]
+        return Page(items, to_cursor(rows[limit - 1][1], rows[limit - 1][0]) if len(rows) > limit else None)
+
+    def trace(
+        self, project: str, trace_id: str, *, limit: int = 500, cursor: str | None = None
+    ) -> Page[StoredSpan]:
+        where = "project = ? AND trace_id = ?"
+        parameters: list[Any] = [project, trace_id]
+        if cursor is not None:
+            where += " AND (start_ns, row_id) > (?, ?)"
+            parameters += _position(cursor, tuple[int, int])
+        rows = self._rows(
+            f"SELECT {', '.join(_DETAIL)} FROM live_spans WHERE {where} ORDER BY start_ns, row_id LIMIT ?",
+            [*parameters, limit + 1],
+        )
+        if not rows and cursor is None:
+            raise NotFound(
+                f"There is no trace {trace_id!r}.",
+                hint="It may not have been collected yet, or it is older than span_days.",
+            )
+        spans = self._resolve(project, rows[:limit])
+        return Page(
+            spans, to_cursor(spans[-1].span.start_ns, rows[limit - 1][-1]) if len(rows) > limit else None
+        )
+
+    def get_span(self, project: str, span_id: str, *, trace_id: str | None = None) -> StoredSpan:
+        where, parameters = "project = ? AND span_id = ?", [project, span_id]
+        if trace_id is not None:
+            where += " AND trace_id = ?"
+            parameters.append(trace_id)
+        rows = self._rows(
+            f"SELECT {', '.join(_DETAIL)} FROM live_spans WHERE {where} ORDER BY row_id DESC LIMIT 1",
+            parameters,
+        )
+        if not rows:
+            raise NotFound(
+                f"There is no span {span_id!r}.",
+                hint="It may not have been collected yet, or it is older than span_days.",
+            )
+        return self._resolve(project, rows)[0]
+
+    def list_scores(
+        self,
+        project: str,
+        *,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        session_id: str | None = None,
+        case_id: str | None = None,
+        limit: int = 1000,
+    ) -> list[Score]:
+        targets = {"trace_id": trace_id, "span_id": span_id, "session_id": session_id, "case_id": case_id}
+        chosen = {name: value for name, value in targets.items() if value is not None}
+        where = " AND ".join(["project = ?", *(f"{name} = ?" for name in chosen)])
+        rows = self._rows(
+            f"SELECT {', '.join(_SCORE)} FROM scores WHERE {where} ORDER BY at_ns, score_id LIMIT ?",
+            [project, *chosen.values(), limit],
+        )
+        return [_score(row) for row in rows]
+
+    def traffic(self, filter: SpanFilter) -> Traffic:
+        where, parameters = condition(filter)
+        return _traffic(
+            self._rows(f"SELECT {_FIGURES} FROM live_spans WHERE kind = 'model' AND {where}", parameters)[0]
+        )
+
+    def traffic_over_time(self, filter: SpanFilter, *, bucket_ns: int) -> list[Bucket]:
+        where, parameters = condition(filter)
+        rows = self._rows(
+            f"SELECT (start_ns // ?) * ? AS bucket, {_FIGURES} FROM live_spans WHERE kind = 'model' AND {where} GROUP BY 1 ORDER BY 1",
+            [bucket_ns, bucket_ns, *parameters],
+        )
+        return [Bucket(row[0], _traffic(row[1:])) for row in rows]
+
+    def traffic_by(self, filter: SpanFilter, field: GroupField, *, limit: int = 50) -> list[Group]:
+        where, parameters = condition(filter)
+        rows = self._rows(
+            f"SELECT {GROUP_COLUMNS[field]}, {_FIGURES} FROM live_spans WHERE kind = 'model' AND {where} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?",
+            [*parameters, limit],
+        )
+        return [Group(row[0], _traffic(row[1:])) for row in rows]
+
+    def facets(self, filter: SpanFilter, *, limit: int = 20) -> list[Facet]:
+        where, parameters = condition(filter)
+        sets = ", ".join(f"({name})" for name in FACET_COLUMNS)
+        rows = self._rows(
+            f"SELECT {', '.join(FACET_COLUMNS)}, count(*) AS n FROM live_spans WHERE {where} GROUP BY GROUPING SETS ({sets}) ORDER BY n DESC",
+            parameters,
+        )
+        values: dict[str, list[tuple[str, int]]] = {name: [] for name in FACET_COLUMNS}
+        for row in rows:
+            for name, value in zip(FACET_COLUMNS, row, strict=False):
+                if value is not None and len(values[name]) < limit:
+                    values[name].append((value, row[-1]))
+        return [Facet(name, tuple(found)) for name, found in values.items()]
+
+    def _resolve(self, project: str, rows: Sequence[tuple[Any, ...]]) -> list[StoredSpan]:
+        """Rows of `_DETAIL` with their messages, which one statement fetches for all."""
+        records = [dict(zip(_DETAIL, row, strict=True)) for row in rows]
+        hashes = {digest for record in records for name in HASHES.values() for digest in record[name] or ()}
+        bodies: dict[tuple[int, str, bytes], bytes] = {}
+        if hashes:
+            days = sorted({record["day"] for record in records})
+            people = sorted({record["user_id"] or "" for record in records})
+            found = self._rows(
+                """SELECT day, person, hash, body FROM payloads WHERE project = ? AND day BETWEEN ? AND ?
+                AND person IN (SELECT unnest(?)) AND hash IN (SELECT unnest(?::BLOB[]))""",
+                [project, days[0], days[-1], people, sorted(hashes)],
+            )
+            bodies = {(day, person, bytes(digest)): body for day, person, digest, body in found}
+        return [_stored(record, bodies) for record in records]
+
+
+def _stored(record: dict[str, Any], bodies: dict[tuple[int, str, bytes], bytes]) -> StoredSpan:
+    day, received_at_ns = record.pop("day"), record.pop("received_at_ns")
+    record.pop("row_id")
+    person = record["user_id"] or ""
+    missing = 0
+    for field, column in HASHES.items():
+        hashes = record.pop(column) or ()
+        content = [
+            body for digest in hashes if (body := bodies.get((day, person, bytes(digest)))) is not None
+        ]
+        missing += len(hashes) - len(content)
+        record[field] = tuple(content)
+    record["usage"] = _usage([record.pop(name) for name in _USAGE])
+    record["kind"], record["status"] = SpanKind(record["kind"]), SpanStatus(record["status"])
+    record["tags"] = tuple(record["tags"] or ())
+    record["attributes"] = msgspec.json.decode(record["attributes"]) if record["attributes"] else {}
+    return StoredSpan(span=Span(**record), received_at_ns=received_at_ns, missing=missing)
+
+
+def _span_row(row: Sequence[Any]) -> SpanRow:
+    record = dict(zip(_ROW, row, strict=False))
+    usage = _usage([record.pop(name) for name in _USAGE])
+    record["kind"], record["status"] = SpanKind(record["kind"]), SpanStatus(record["status"])
+    return SpanRow(usage=usage, **record)
+
+
+def _trace_row(row: Sequence[Any]) -> TraceRow:
+    trace_id, _, start_ns, end_ns, spans, errors, calls, cost_usd, cost_unknown, total_tokens, shown = row
+    return TraceRow(
+        trace_id=trace_id,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        spans=spans,
+        errors=errors,
+        calls=calls,
+        cost_usd=cost_usd,
+        cost_unknown=cost_unknown,
+        total_tokens=total_tokens,
+        **{**shown, "kind": SpanKind(shown["kind"])},
+    )
+
+
+def _traffic(row: Sequence[Any]) -> Traffic:
+    calls, errors, cost_usd, cost_unknown, inputs, outputs, latency, first_output = row
+    p50_ms, p95_ms = latency or (None, None)
+    first_output_p50_ms, first_output_p95_ms = first_output or (None, None)
+    return Traffic(
+        calls=calls,
+        errors=errors,
+        cost_usd=Decimal(cost_usd),
+        cost_unknown=cost_unknown,
+        input_tokens=inputs,
+        output_tokens=outputs,
+        p50_ms=p50_ms,
+        p95_ms=p95_ms,
+        first_output_p50_ms=first_output_p50_ms,
+        first_output_p95_ms=first_output_p95_ms,
+    )
+
+
+def _usage(values: Sequence[Any]) -> Usage | None:
+    *counts, input_source, output_source = values
+    if input_source is None:
+        return None
+    counted = dict(zip(USAGE_CLASSES, (count or 0 for count in counts), strict=True))
+    return Usage(**counted, input_source=UsageSource(input_source), output_source=UsageSource(output_source))
+
+
+def _score(row: Sequence[Any]) -> Score:
+    record = dict(zip(_SCORE, row, strict=True))
+    record["value"] = msgspec.json.decode(record["value"], type=bool | float | str)
+    record["source"] = ScoreSource(record["source"])
+    record["offsets"] = (
+        msgspec.json.decode(record["offsets"], type=tuple[Offsets, ...]) if record["offsets"] else ()
+    )
+    return Score(**record)
+
+
+def _position(cursor: str, types: type[tuple[int, P]]) -> tuple[int, P]:
+    try:
+        return msgspec.convert(from_cursor(cursor), types)
+    except msgspec.ValidationError as error:
+        raise BadRequest(
+            f"{cursor!r} is not a cursor of this list",
+            param="cursor",
+            hint="Send the `next` of the page before.",
+        ) from error

@@ -1,0 +1,53 @@
+"""The first characters of what went in and came out, for lists."""
+
+from typing import Any
+
+import msgspec
+
+LENGTH = 200
+_ENOUGH = 4 * LENGTH
+_decoder = msgspec.json.Decoder()
+
+
+def of_input(messages: tuple[bytes, ...]) -> str:
+    """The last message's text: what was asked."""
+    return next((text for message in reversed(messages) if (text := _text(message))), "")
+
+
+def of_output(messages: tuple[bytes, ...]) -> str:
+    """The first answer's text, or which tools it asks for."""
+    return next((text for message in messages if (text := _text(message))), "")
+
+
+def _text(message: bytes) -> str:
+    try:
+        value = _decoder.decode(message)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return _short(message[:_ENOUGH].decode("utf-8", "replace"))
+    return _short(_words(value))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return " ".join(filter(None, map(_words, value)))
+    if not isinstance(value, dict):
+        return ""
+    for key in ("content", "text", "input_text", "refusal"):
+        if words := _words(value.get(key)):
+            return words
+    if isinstance(calls := value.get("tool_calls"), list):
+        return " ".join(filter(None, map(_call, calls)))
+    return f"[{kind}]" if isinstance(kind := value.get("type"), str) else ""
+
+
+def _call(call: Any) -> str:
+    function = call.get("function") if isinstance(call, dict) else None
+    return f"{function.get('name')}({function.get('arguments')})" if isinstance(function, dict) else ""
+
+
+def _short(text: str) -> str:
+    text = " ".join(text[:_ENOUGH].split())
+    text = text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
+    return text.encode("utf-8", "replace").decode()

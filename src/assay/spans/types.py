@@ -1,0 +1,240 @@
+"""What a span store takes and what it answers. Times are nanoseconds since the epoch, money is exact, unknown is None."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+
+from assay.errors import AssayError
+from assay.kit.paging import Page
+from assay.spans.segments import Position
+from assay.wire.scores import Score
+from assay.wire.spans import Event, Span, SpanKind, SpanStatus
+from assay.wire.usage import Usage
+
+
+class Unstorable(AssayError):
+    """An event that the store can never take, however often it is tried."""
+
+
+class StoreDown(AssayError):
+    """The store does not take anything just now; the same events may be taken later."""
+
+    status = 503
+    type = "unavailable_error"
+
+
+class Arrival(NamedTuple):
+    """An event and when it was acknowledged."""
+
+    event: Event
+    received_at_ns: int
+
+
+class SpanFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which spans. Every field narrows; `from_ns` is included, `to_ns` is not. `text` is looked for in names, previews and
+    error messages, without regard to case."""
+
+    project: str
+    from_ns: int
+    to_ns: int
+    environment: str | None = None
+    kind: tuple[SpanKind, ...] = ()
+    status: tuple[SpanStatus, ...] = ()
+    provider: str | None = None
+    model: str | None = None
+    task: str | None = None
+    variant: str | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    key_id: str | None = None
+    run_id: str | None = None
+    case_id: str | None = None
+    tag: str | None = None
+    min_duration_ms: float | None = None
+    min_cost_usd: Decimal | None = None
+    text: str | None = None
+
+
+class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A span as lists show it: figures and previews, no messages."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    name: str
+    kind: SpanKind
+    status: SpanStatus
+    error_type: str | None
+    error_message: str | None
+    environment: str
+    provider: str | None
+    model: str | None
+    upstream_model: str | None
+    response_model: str | None
+    start_ns: int
+    end_ns: int
+    first_output_ns: int | None
+    streamed: bool
+    finish_reason: str | None
+    attempts: int
+    cache: str | None
+    usage: Usage | None
+    cost_usd: Decimal | None
+    key_id: str | None
+    user_id: str | None
+    session_id: str | None
+    task: str | None
+    variant: str | None
+    run_id: str | None
+    case_id: str | None
+    input_preview: str
+    output_preview: str
+
+    @property
+    def duration_ms(self) -> float:
+        """From start to end."""
+        return (self.end_ns - self.start_ns) / 1e6
+
+
+class StoredSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole span with its messages. `missing` counts those that retention or erasure has taken away."""
+
+    span: Span
+    received_at_ns: int
+    missing: int
+
+
+class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A trace as lists show it. What it is called and shows is its first span's; cost and tokens are those of its model
+    calls, and `cost_unknown` says how many of these have no price."""
+
+    trace_id: str
+    name: str
+    kind: SpanKind
+    start_ns: int
+    end_ns: int
+    spans: int
+    errors: int
+    calls: int
+    cost_usd: Decimal
+    cost_unknown: int
+    total_tokens: int
+    model: str | None
+    task: str | None
+    variant: str | None
+    user_id: str | None
+    session_id: str | None
+    input_preview: str
+    output_preview: str
+
+    @property
+    def duration_ms(self) -> float:
+        """From the first start to the last end."""
+        return (self.end_ns - self.start_ns) / 1e6
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Model calls that have something in common. Sums are exact; latencies are of calls that ended well."""
+
+    calls: int = 0
+    errors: int = 0
+    cost_usd: Decimal = Decimal(0)
+    cost_unknown: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    first_output_p50_ms: float | None = None
+    first_output_p95_ms: float | None = None
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """The traffic of one stretch of time."""
+
+    start_ns: int
+    traffic: Traffic
+
+
+class Group(msgspec.Struct, frozen=True):
+    """The traffic of one value of a field; None stands for calls without one."""
+
+    value: str | None
+    traffic: Traffic
+
+
+GroupField = Literal[
+    "model", "provider", "task", "variant", "user_id", "session_id", "key_id", "environment", "error_type"
+]
+
+FACETS = ("model", "provider", "task", "variant", "environment", "kind", "status", "error_type")
+"""Fields with few values, offered as choices."""
+
+
+class Facet(msgspec.Struct, frozen=True):
+    """The values of a field, most frequent first, with how many spans have each."""
+
+    field: str
+    values: tuple[tuple[str, int], ...]
+
+
+class SpanStore(Protocol):
+    """Where spans, scores and messages are kept. Synchronous and thread-safe; reads are bounded in time and raise
+    `Unavailable` past the bound."""
+
+    def write(self, arrivals: Sequence[Arrival], *, source: str, position: Position) -> None:
+        """Keep the events and how far their source has been read, both or neither.
+
+        An event that is there already is kept once: a span supersedes its older version, a score is the same score.
+        Raises `Unstorable` when an event can never be kept, `StoreDown` when it should be tried again.
+        """
+
+    def check(self, arrivals: Sequence[Arrival]) -> None:
+        """Raise what `write` would raise, and keep nothing."""
+
+    def position(self, source: str) -> Position | None:
+        """How far a source has been read."""
+
+    def list_spans(self, filter: SpanFilter, *, limit: int = 50, cursor: str | None = None) -> Page[SpanRow]:
+        """Newest first."""
+
+    def list_traces(
+        self, filter: SpanFilter, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[TraceRow]:
+        """Traces with a span that matches, the one with the newest match first."""
+
+    def trace(
+        self, project: str, trace_id: str, *, limit: int = 500, cursor: str | None = None
+    ) -> Page[StoredSpan]:
+        """The spans of a trace in the order in which they began, with their messages. Raises `NotFound`."""
+
+    def get_span(self, project: str, span_id: str, *, trace_id: str | None = None) -> StoredSpan:
+        """One span with its messages. Raises `NotFound`."""
+
+    def list_scores(
+        self,
+        project: str,
+        *,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        session_id: str | None = None,
+        case_id: str | None = None,
+        limit: int = 1000,
+    ) -> list[Score]:
+        """The scores of one target, oldest first."""
+
+    def traffic(self, filter: SpanFilter) -> Traffic:
+        """Figures of the model calls that match."""
+
+    def traffic_over_time(self, filter: SpanFilter, *, bucket_ns: int) -> list[Bucket]:
+        """The same per stretch of time; stretches without calls are left out."""
+
+    def traffic_by(self, filter: SpanFilter, field: GroupField, *, limit: int = 50) -> list[Group]:
+        """The same per value of a field, busiest first."""
+
+    def facets(self, filter: SpanFilter, *, limit: int = 20) -> list[Facet]:
+        """What can be chosen from, given the other choices."""
+
+    def close(self) -> None:
+        """Let go of the files."""
