@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+WEIGHTS = Path(__file__).parents[1] / ".assay/models/smollm2-135m.gguf"
+
 
 def _loopback_only(event: str, arguments: tuple[Any, ...]) -> None:
     if event != "socket.connect":
@@ -27,6 +29,8 @@ def _missing(marker: str) -> str | None:
         return "no Chromium here; scripts/browser installs Debian's"
     if marker == "data" and not os.environ.get("ASSAY_TEST_DATA"):
         return "ASSAY_TEST_DATA names no folder with the larger data sets"
+    if marker == "local_model" and not WEIGHTS.exists():
+        return f"{WEIGHTS} is not there; `make weights` brings it"
     if marker == "linux" and not sys.platform.startswith("linux"):
         return "uses a facility that only Linux has"
     return None
@@ -43,3 +47,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def data_sets() -> Path:
     """The folder of larger data sets; for tests marked `data`."""
     return Path(os.environ["ASSAY_TEST_DATA"])
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """The weights of SmolLM2-135M-Instruct; for tests marked `local_model`."""
+    return WEIGHTS
