@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 from litestar import delete, get, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from assay.access.guards import requires
 from assay.access.keys import create_key, list_keys, revoke_key
@@ -51,7 +52,7 @@ class Whoami(msgspec.Struct):
 
 @post("/api/keys", guards=[requires(Role.ADMIN)], sync_to_thread=True)
 def create(
-    data: KeyRequest, principal: NamedDependency[Principal], records: NamedDependency[Records]
+    data: JSONBody[KeyRequest], principal: NamedDependency[Principal], records: NamedDependency[Records]
 ) -> KeyAnswer:
     """Make a key. Its secret is in this answer and nowhere else."""
     for name in ("budget", "limits"):
@@ -70,7 +71,9 @@ def create(
 
 @get("/api/keys", guards=[requires(Role.ADMIN)], sync_to_thread=True)
 def list_all(
-    principal: NamedDependency[Principal], records: NamedDependency[Records], cursor: str | None = None
+    principal: NamedDependency[Principal],
+    records: NamedDependency[Records],
+    cursor: FromQuery[str | None] = None,
 ) -> Page[KeyAnswer]:
     """Every key of the project, newest first, without the secrets."""
     with records.read() as tx:
@@ -80,7 +83,7 @@ def list_all(
 
 @delete("/api/keys/{key_id:str}", guards=[requires(Role.ADMIN)], status_code=200, sync_to_thread=True)
 def revoke(
-    key_id: str, principal: NamedDependency[Principal], records: NamedDependency[Records]
+    key_id: FromPath[str], principal: NamedDependency[Principal], records: NamedDependency[Records]
 ) -> KeyAnswer:
     """End a key for good. It is refused from the moment of this answer."""
     with records.write() as tx:

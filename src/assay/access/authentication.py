@@ -106,7 +106,7 @@ def _look_closer(ring: KeyRing, headers: Headers) -> Principal:
             hint="Send `Authorization: Bearer sk-assay-…` or `x-api-key: sk-assay-…`; `assay keys create NAME` makes one.",
         )
     name, value = shown[0]
-    if name == _AUTHORIZATION and not value.strip().lower().startswith(b"bearer "):
+    if name == _AUTHORIZATION and value.strip()[:7].lower() not in (b"bearer", b"bearer "):
         raise Unauthorized(
             "The Authorization header is not a bearer key", hint="Send `Authorization: Bearer sk-assay-…`."
         )

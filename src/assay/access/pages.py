@@ -1,13 +1,12 @@
 """`/login`, `/logout` and `/keys`."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
-from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Redirect
 
 from assay.access import sessions
@@ -58,7 +57,7 @@ class KeysContext(msgspec.Struct):
 
 
 @get("/login", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
-def show_login(request: HttpRequest, next: str = "/") -> Response[Any]:
+def show_login(request: HttpRequest, next: FromQuery[str] = "/") -> Response[Any]:
     """The form that asks for a key; somebody who has signed in already goes on."""
     if person(request) is not None:
         return Redirect(local_path(next), status_code=303)
@@ -68,7 +67,7 @@ def show_login(request: HttpRequest, next: str = "/") -> Response[Any]:
 @post("/login", opt={"public": True}, include_in_schema=False, status_code=303, sync_to_thread=True)
 def login(
     request: HttpRequest,
-    data: Annotated[LoginForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+    data: URLEncodedBody[LoginForm],
     records: NamedDependency[Records],
     snapshot: NamedDependency[SnapshotSource],
     settings: NamedDependency[Settings],
@@ -103,7 +102,7 @@ def show_keys(
     request: HttpRequest,
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
-    cursor: str | None = None,
+    cursor: FromQuery[str | None] = None,
 ) -> Response[str]:
     """Every key, with a form that makes one."""
     return _keys_page(request, principal, records, cursor=cursor)
@@ -112,7 +111,7 @@ def show_keys(
 @post("/keys", guards=[requires(Role.ADMIN)], include_in_schema=False, status_code=200, sync_to_thread=True)
 def make_key(
     request: HttpRequest,
-    data: Annotated[KeyForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+    data: URLEncodedBody[KeyForm],
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
 ) -> Response[str]:
@@ -136,7 +135,7 @@ def make_key(
 )
 def revoke(
     request: HttpRequest,
-    key_id: str,
+    key_id: FromPath[str],
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
 ) -> Response[Any]:
