@@ -463,12 +463,13 @@ def request_for(upstream_model: str, *, stream: bool = False) -> ProviderRequest
 
 
 def test_the_provider_type_answers_through_the_real_codec() -> None:
-    provider = build(ProviderConfig(name="sim", type="simulated", options={"answer": "echo", "api_key": "k"}))
+    provider = build(ProviderConfig(name="sim", type="simulated", api_key="k", options={"answer": "echo"}))
     response = asyncio.run(provider.complete(request_for("small")))
     assert response.text == "one two three"
     assert response.usage is not None
     assert response.usage.total_input == 3
     assert provider.simulation.log[0].body["model"] == "small"
+    assert provider.simulation.log[0].headers["authorization"] == "Bearer k"
 
 
 def test_the_provider_streams_and_stopping_it_stops_the_simulation() -> None:
@@ -479,7 +480,7 @@ def test_the_provider_streams_and_stopping_it_stops_the_simulation() -> None:
         async for event in stream:
             if event.is_output:
                 break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
 
     asyncio.run(scenario())
     assert provider.simulation.log[0].cancelled

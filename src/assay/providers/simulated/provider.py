@@ -27,10 +27,12 @@ class SimulatedProvider(OpenAIProvider):
 
 
 def build(config: ProviderConfig, *, clock: Clock = SYSTEM) -> SimulatedProvider:
-    """Make one from a `[providers.<name>]` table; its options are the fields of `Script`.
+    """Make one from a `[providers.<name>]` table: its options are the fields of `Script`, its `api_key` is the only key
+    that the simulation lets in.
 
     Raises `BadRequest` naming the field that cannot be used.
     """
-    return SimulatedProvider(
-        name=config.name, simulation=Simulation(parse_script(config.options), clock=clock)
-    )
+    options = {name: value for name, value in config.options.items() if name != "prices"}
+    if config.api_key is not None:
+        options["api_key"] = config.api_key
+    return SimulatedProvider(name=config.name, simulation=Simulation(parse_script(options), clock=clock))
