@@ -1,0 +1,39 @@
+"""Where a command's client comes from."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import msgspec
+import typer
+
+from assay.errors import Unauthorized
+from assay.sdk.client import Client
+
+
+class Invocation(msgspec.Struct):
+    """What the options before the noun said; `typer.Context.obj` of every command."""
+
+    url: str | None
+    key: str | None
+    data: Path
+    json: bool
+    serve: Callable[[Path], AbstractContextManager[Path]]
+    """Opens a data directory in this process and gives the path of its socket."""
+
+
+def connect(ctx: typer.Context) -> Client:
+    """The client of this command: `--url` with `--key`, else the data directory's own server, else one in this process.
+
+    It is closed when the command ends.
+    """
+    call = ctx.ensure_object(Invocation)
+    if call.url is not None:
+        if not call.key:
+            raise Unauthorized("A server at --url asks for a key", hint="Send --key, or set ASSAY_KEY.")
+        client = Client(call.url, call.key)
+    else:
+        socket = ctx.with_resource(call.serve(call.data))
+        client = Client("http://assay", socket=socket)
+    ctx.call_on_close(client.close)
+    return client

@@ -1,0 +1,80 @@
+"""`assay tasks`."""
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from assay.commands.connection import connect
+from assay.errors import BadRequest
+from assay.kit.json import decode, pretty
+
+app = typer.Typer(help="Named jobs that applications ask of models.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_all(ctx: typer.Context) -> None:
+    """Show every task with its variants."""
+    items = list(connect(ctx).pages("/api/tasks"))
+    if ctx.obj.json:
+        typer.echo(pretty({"items": items, "next": None}))
+        return
+    table = Table("task", "inputs", "variants")
+    for task in items:
+        table.add_row(
+            task["name"], ", ".join(task["inputs"]), ", ".join(each["name"] for each in task["variants"])
+        )
+    Console().print(table)
+
+
+@app.command()
+def show(ctx: typer.Context, name: Annotated[str, typer.Argument(help="The task.")]) -> None:
+    """Show one task: what its variants say and what serves."""
+    client = connect(ctx)
+    task = client.get(f"/api/tasks/{name}")
+    serving = client.get(f"/api/tasks/{name}/releases")["items"]
+    if ctx.obj.json:
+        typer.echo(pretty({**task, "releases": serving}))
+        return
+    console = Console()
+    for each in task["variants"]:
+        console.rule(f"{each['name']}: {each['model']} {each['parameters'] or ''}", align="left")
+        messages = each["messages"] or [{"role": "user", "content": each["template"]}]
+        for message in messages:
+            console.print(f"{message['role']}:", style="dim")
+            console.print(message["content"], markup=False, highlight=False)
+    for each in serving:
+        shares = ", ".join(f"{variant} {share:.0%}" for variant, share in each["shares"].items())
+        console.print(f"{each['environment']}: {shares} (by {each['actor']}, {each['at']})", markup=False)
+
+
+@app.command()
+def call(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The task.")],
+    inputs: Annotated[
+        list[str] | None, typer.Argument(help="Inputs as name=value; a value that is JSON is read as JSON.")
+    ] = None,
+    session: Annotated[str | None, typer.Option(help="The session that the call belongs to.")] = None,
+    environment: Annotated[str | None, typer.Option(help="The environment whose release answers.")] = None,
+) -> None:
+    """Do a task once and print its answer."""
+    body = {
+        "inputs": dict(_input(each) for each in inputs or ()),
+        "session": session,
+        "environment": environment,
+    }
+    answer = connect(ctx).post(f"/api/tasks/{name}/calls", body)
+    typer.echo(pretty(answer) if ctx.obj.json else answer["output"])
+
+
+def _input(text: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise BadRequest(f"{text!r} is not name=value", hint="Write e.g. text='She no went to the market.'")
+    try:
+        return name, decode(value)
+    except msgspec.DecodeError:
+        return name, value

@@ -1,0 +1,260 @@
+"""The process: a data directory held by one server, its sockets, its signals."""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import uvicorn
+
+from assay.app import Assay
+from assay.errors import Unusable
+from assay.kit.clock import SYSTEM, rfc3339
+from assay.settings import Settings
+
+LONGEST_SOCKET_PATH = 100
+"""The kernel takes 108 bytes on Linux and 104 on macOS."""
+
+
+class Directory:
+    """A data directory held by this process until `release`; `<data>/lock` says by whom, for people and for clients."""
+
+    def __init__(self, path: Path) -> None:
+        """Take it. Raises `Unusable` naming the holder when another process has it, or when it cannot be written."""
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file: IO[str] = (path / "lock").open("a+")
+        except OSError as error:
+            raise Unusable(
+                f"The data directory {str(path)!r} cannot be used: {error}", hint="Choose one with --data."
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise Unusable(
+                f"The data directory {str(path)!r} is held by {_describe(holder(path))}",
+                hint="Stop that server, or choose another directory with --data.",
+            ) from error
+        self.socket = _socket_path(path)
+
+    def announce(self, url: str | None) -> None:
+        """Write down who holds it and how to reach them."""
+        about = {
+            "pid": os.getpid(),
+            "since": rfc3339(SYSTEM.now_ns()),
+            "url": url,
+            "socket": str(self.socket),
+        }
+        self._file.truncate(0)
+        self._file.write(json.dumps(about))
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let go; the lock itself ends with the process in any case."""
+        self._file.truncate(0)
+        with contextlib.suppress(FileNotFoundError):
+            self.socket.unlink()
+        self._file.close()
+
+
+def holder(path: Path) -> dict[str, Any] | None:
+    """Who says that it holds the directory; None when nobody does."""
+    try:
+        about = json.loads((path / "lock").read_text())
+    except (OSError, ValueError):
+        return None
+    return about if isinstance(about, dict) else None
+
+
+@contextmanager
+def serving(settings: Settings, config_path: Path | None) -> Iterator[Path]:
+    """The socket of a server of the data directory: of the one that runs, else of one in this process meanwhile."""
+    about = holder(settings.data_path)
+    if about is not None and _answers(Path(about["socket"])):
+        yield Path(about["socket"])
+        return
+    ready, stop = threading.Event(), threading.Event()
+    failure: list[BaseException] = []
+    directory = Directory(settings.data_path)
+
+    def run() -> None:
+        try:
+            asyncio.run(
+                _serve(settings, config_path, directory, tcp=None, on_ready=lambda _: ready.set(), stop=stop)
+            )
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            failure.append(error)
+            ready.set()
+
+    thread = threading.Thread(target=run, name="assay-server")
+    thread.start()
+    ready.wait()
+    try:
+        if failure:
+            raise failure[0]
+        yield directory.socket
+    finally:
+        stop.set()
+        thread.join()
+
+
+def run(settings: Settings, config_path: Path | None, *, on_ready: Callable[["Started"], None]) -> None:
+    """Serve until SIGINT or SIGTERM. Raises `Unusable` for a directory or port that is taken."""
+    directory = Directory(settings.data_path)
+    try:
+        tcp = _listen(settings.host, settings.port)
+    except BaseException:
+        directory.release()
+        raise
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, config_path, directory, tcp=tcp, on_ready=on_ready, stop=None))
+
+
+class Started:
+    """What `on_ready` is told."""
+
+    def __init__(self, url: str, app: Assay) -> None:
+        self.url = url
+        self.app = app
+
+
+async def _serve(
+    settings: Settings,
+    config_path: Path | None,
+    directory: Directory,
+    *,
+    tcp: socket.socket | None,
+    on_ready: Callable[[Started], None],
+    stop: threading.Event | None,
+) -> None:
+    app = Assay(settings, config_path)
+    sockets = [tcp] if tcp is not None else []
+    try:
+        await app.start()
+        local = _listen_locally(directory.socket)
+        sockets.append(local)
+        url = _url(settings.host, tcp) if tcp is not None else "http://assay"
+        directory.announce(url if tcp is not None else None)
+        server = _Server(settings, app, on_started=lambda: on_ready(Started(url, app)), stop=stop)
+        await server.serve_on(sockets)
+    finally:
+        await app.stop()
+        for listener in sockets:
+            listener.close()
+        directory.release()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it is ready and, in a thread of a command, stops when told."""
+
+    def __init__(
+        self, settings: Settings, app: Assay, *, on_started: Callable[[], None], stop: threading.Event | None
+    ) -> None:
+        config = uvicorn.Config(
+            app.asgi,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=round(settings.shutdown_s) or 1,
+        )
+        super().__init__(config)
+        self._on_started = on_started
+        self._stop = stop
+
+    async def serve_on(self, sockets: list[socket.socket]) -> None:
+        """Serve until a signal, or until `stop` is set."""
+        if self._stop is None:
+            await self.serve(sockets=sockets)
+        else:
+            await self._serve(sockets=sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or (self._stop is not None and self._stop.is_set())
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Unusable(
+                f"Port {port} on {host} is in use", hint="Choose another with --port, or 0 for a free one."
+            ) from error
+        raise Unusable(
+            f"{host}:{port} cannot be listened on: {error}", hint="Check --host and --port."
+        ) from error
+    listener.listen(2048)
+    listener.set_inheritable(False)
+    return listener
+
+
+def _listen_locally(path: Path) -> socket.socket:
+    """Mode 0600 from its first moment: whoever can open it is admin."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    listener.listen(64)
+    return listener
+
+
+def _socket_path(data: Path) -> Path:
+    path = data.resolve() / "control.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        return path
+    return Path(tempfile.mkdtemp(prefix="assay-")) / "control.sock"
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _describe(about: dict[str, Any] | None) -> str:
+    if about is None:
+        return "another process"
+    where = f", at {about['url']}" if about.get("url") else ""
+    return f"process {about.get('pid')} since {about.get('since')}{where}"
+
+
+def _url(host: str, tcp: socket.socket) -> str:
+    port = tcp.getsockname()[1]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

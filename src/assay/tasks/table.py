@@ -1,0 +1,53 @@
+"""Tasks on the hot path: every template compiled once per change, not once per call."""
+
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Raw
+from sqlalchemy import Connection
+
+from assay.prompts import CompiledPrompt, compile_prompt
+from assay.snapshot import Part
+from assay.tasks import store
+from assay.tasks.definitions import PART
+from assay.tasks.types import Task, Variant
+from assay.wire.requests import Fields
+
+_encode = msgspec.json.Encoder().encode
+
+
+class CompiledVariant(NamedTuple):
+    """A variant ready to be rendered; `fields` are its parameters as raw JSON."""
+
+    variant: Variant
+    prompt: CompiledPrompt
+    fields: Fields
+
+
+class CompiledTask(NamedTuple):
+    """A task with its variants by name."""
+
+    task: Task
+    variants: dict[str, CompiledVariant]
+
+
+Table = dict[tuple[str, str], CompiledTask]
+
+
+def compile_variant(variant: Variant) -> CompiledVariant:
+    """Ready for calls."""
+    fields = {name: Raw(_encode(value)) for name, value in variant.spec.parameters.items()}
+    return CompiledVariant(variant, compile_prompt(variant.spec.content), fields)
+
+
+def _load(tx: Connection) -> Table:
+    return {
+        (task.project, task.name): CompiledTask(
+            task, {each.name: compile_variant(each) for each in task.variants}
+        )
+        for task in store.list_tasks(tx)
+    }
+
+
+TASKS: Part[Table] = Part(PART, _load)
+"""(project, name) → task."""

@@ -1,0 +1,199 @@
+"""Everything that is not `/v1`: the control plane's API and the pages, as one Litestar app made of the rooms' handlers."""
+
+import ipaddress
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from litestar import Litestar, MediaType, Request, Response
+from litestar.config.app import AppConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ControllerRouterHandler
+from litestar.types.asgi_types import ASGIApp, Receive, Scope, Send
+
+import assay
+from assay import errors
+from assay.access import guards
+from assay.errors import AssayError
+from assay.kit import ids, json
+from assay.snapshot import SnapshotSource
+from assay.ui import shell
+
+log = logging.getLogger(__name__)
+
+_REQUEST_ID = "x-request-id"
+
+
+def build(
+    *,
+    handlers: Sequence[ControllerRouterHandler],
+    dependencies: Mapping[str, object],
+    snapshot: SnapshotSource,
+    surroundings: shell.Shell,
+    max_body_bytes: int,
+    on_app_init: Sequence[Callable[[AppConfig], AppConfig]] = (),
+) -> Litestar:
+    """The app. `dependencies` are long-lived things that handlers receive by these names; `principal` comes with them."""
+    provided = {
+        name: Provide(_always(value), sync_to_thread=False, use_cache=True)
+        for name, value in dependencies.items()
+    }
+    return Litestar(
+        route_handlers=handlers,
+        dependencies={**provided, "principal": Provide(guards.principal, sync_to_thread=False)},
+        guards=[guards.signed_in],
+        exception_handlers={
+            AssayError: _refuse,
+            ValidationException: _invalid,
+            HTTPException: _http,
+            Exception: _unexpected,
+        },
+        openapi_config=OpenAPIConfig(
+            title="Assay",
+            version=assay.__version__,
+            path="/api",
+            render_plugins=[],
+            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+            security=[{"key": []}],
+        ),
+        state=State({"snapshot": snapshot, "shell": surroundings}),
+        request_max_body_size=max_body_bytes,
+        logging_config=None,
+        on_app_init=list(on_app_init),
+    )
+
+
+class HostCheck:
+    """Refuses a browser that was led here under a foreign name (DNS rebinding). Requests with a key are no browser's."""
+
+    def __init__(self, app: ASGIApp, *, allowed: Sequence[str]) -> None:
+        self._app = app
+        self._allowed = {"localhost", *(name.strip().lower() for name in allowed if name.strip())}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_allowed(scope):
+            refused = errors.Forbidden(
+                "This host name is not one of this server's", hint="Add it to the setting allowed_hosts."
+            )
+            response = Response(_body(refused, None), status_code=403, media_type=MediaType.JSON)
+            await response.to_asgi_response(None, Request(scope))(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_allowed(self, scope: Any) -> bool:
+        if scope.get("state", {}).get(guards.SOCKET_FLAG):
+            return True
+        headers = dict(scope["headers"])
+        if b"authorization" in headers or b"x-api-key" in headers:
+            return True
+        name = _host_name(headers.get(b"host", b"").decode("latin-1"))
+        return name in self._allowed or _is_address(name)
+
+
+def _host_name(host: str) -> str:
+    """`Host` without its port, in lower case."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0].lower() if ":" in host else host.lower()
+
+
+def _is_address(name: str) -> bool:
+    """A browser that shows an address was led by no name."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _always(value: object) -> Callable[[], object]:
+    return lambda: value
+
+
+def _refuse(request: Request[Any, Any, Any], error: AssayError) -> Response[Any]:
+    """The one error shape on `/api`, a page elsewhere; a person who has not signed in is shown the door."""
+    request_id = ids.uuid7()
+    if _wants_json(request):
+        headers = {_REQUEST_ID: request_id}
+        if isinstance(error, errors.RateLimited | errors.Unavailable):
+            headers["retry-after"] = str(round(getattr(error, "retry_after_s", None) or 1))
+        return Response(
+            _body(error, request_id), status_code=error.status, media_type=MediaType.JSON, headers=headers
+        )
+    if error.status == 401 and request.method == "GET":
+        location = shell.url("/login", next=None if request.url.path == "/" else _here(request))
+        return Response(b"", status_code=303, headers={"location": location, "cache-control": "no-store"})
+    return shell.error_page(request, error, request_id=request_id)
+
+
+def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
+    """A body or a parameter that Litestar could not convert: the first field that is wrong is the `param`."""
+    extra = error.extra if isinstance(error.extra, list) else []
+    first: dict[str, Any] = extra[0] if extra and isinstance(extra[0], dict) else {}
+    param, said = first.get("key"), first.get("message") or error.detail
+    text = f"{param}: {said}" if param else str(said)
+    return _refuse(
+        request, errors.BadRequest(text, param=param, hint="See /api/openapi.json for what this takes.")
+    )
+
+
+def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    kind = _BY_STATUS.get(error.status_code, errors.BadRequest if error.status_code < 500 else AssayError)
+    hint = "See /api/openapi.json for what there is." if error.status_code in (404, 405) else None
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    made = kind(message, hint=hint)
+    made.status = error.status_code
+    return _refuse(request, made)
+
+
+def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    request_id = ids.uuid7()
+    log.error("%s %s failed (request %s)", request.method, request.url.path, request_id, exc_info=error)
+    made = AssayError(
+        f"Something went wrong in Assay: {type(error).__name__}",
+        hint="Its log says more under this request id.",
+    )
+    if _wants_json(request):
+        return Response(
+            _body(made, request_id),
+            status_code=500,
+            media_type=MediaType.JSON,
+            headers={_REQUEST_ID: request_id},
+        )
+    return shell.error_page(request, status=500, request_id=request_id)
+
+
+def _body(error: AssayError, request_id: str | None) -> bytes:
+    shaped: dict[str, Any] = {
+        "type": error.type,
+        "message": error.message,
+        "hint": error.hint,
+        "param": error.param,
+        "request_id": request_id,
+    }
+    if isinstance(error, errors.InvalidRows):
+        shaped["rows"] = [{"line": line, "message": message} for line, message in error.rows]
+    return json.encode({"error": shaped})
+
+
+def _wants_json(request: Request[Any, Any, Any]) -> bool:
+    return request.url.path.startswith("/api/") or request.url.path in ("/healthz", "/readyz")
+
+
+def _here(request: Request[Any, Any, Any]) -> str:
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+
+
+_BY_STATUS: dict[int, type[AssayError]] = {
+    400: errors.BadRequest,
+    401: errors.Unauthorized,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    405: errors.BadRequest,
+    413: errors.TooLarge,
+    429: errors.RateLimited,
+}
