@@ -108,11 +108,11 @@ def median_ms(ask: Callable[[], Any], runs: int = 15) -> float:
 
 async def strict_ms(spool: Spool, clients: int, calls: int = 40) -> float:
     """The median wait of clients that append and wait for the fsync, one call after the other."""
+    events = call(random.Random(1), time.time_ns())
 
     async def client() -> list[float]:
         waits = []
         for _ in range(calls):
-            events = call(chance, time.time_ns())
             before = time.perf_counter()
             receipt = spool.append(events)
             assert receipt is not None
@@ -120,7 +120,6 @@ async def strict_ms(spool: Spool, clients: int, calls: int = 40) -> float:
             waits.append((time.perf_counter() - before) * 1e3)
         return waits
 
-    chance = random.Random(1)
     return round(
         statistics.median(chain.from_iterable(await asyncio.gather(*(client() for _ in range(clients))))), 3
     )

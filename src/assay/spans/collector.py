@@ -85,7 +85,8 @@ class Collector:
     def state(self) -> CollectorState:
         """All that matters, at one look."""
         since = self._behind_since
-        lag_s = 0.0 if since is None else max(0.0, self._clock.now_ns() / 1e9 - since)
+        has_all = self._position.sequence >= self._spool.last_sequence
+        lag_s = 0.0 if since is None or has_all else max(0.0, self._clock.now_ns() / 1e9 - since)
         return CollectorState(
             lag_s=lag_s,
             backlog_bytes=self._spool.backlog_bytes,

@@ -49,5 +49,4 @@ def _call(call: Any) -> str:
 
 def _short(text: str) -> str:
     text = " ".join(text[:_ENOUGH].split())
-    text = text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
-    return text.encode("utf-8", "replace").decode()
+    return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from arro3.core import Array, DataType, Table, list_array
 
-from assay.spans.duckdb.schema import COLUMNS, DAY_NS, HASHES
+from assay.spans.duckdb.schema import COLUMNS, DAY_NS, HASHES, NO_USAGE
 from assay.spans.types import Arrival
 from assay.wire.scores import Score
 from assay.wire.spans import Span
@@ -32,10 +32,11 @@ class SpanBatch:
         self.count = len(spans)
         for span in spans:
             _check(span)
+        usages = [span.usage or NO_USAGE for span in spans]
         days = [at // DAY_NS for at in received]
         arrays = {"row_id": Array(range(first_row_id, first_row_id + self.count), type=_int64)}
         for column in COLUMNS:
-            arrays[column.name] = Array([column.of(span) for span in spans], type=column.arrow)
+            arrays[column.name] = Array(list(column.of(spans, usages)), type=column.arrow)
         arrays["tags"] = _lists([span.tags for span in spans], _string)
         for field, name in HASHES.items():
             hashes = [
@@ -47,6 +48,8 @@ class SpanBatch:
         self.table = _table(arrays)
 
     def _refer(self, span: Span, day: int, messages: Sequence[bytes]) -> list[bytes]:
+        if not messages:
+            return []
         hashes = [hashlib.sha256(message).digest() for message in messages]
         for digest, message in zip(hashes, messages, strict=True):
             self.payloads.setdefault((span.project, day, span.user_id or "", digest), message)

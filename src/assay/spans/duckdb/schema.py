@@ -6,7 +6,9 @@ would read every day. `day` is the UTC day of arrival, the unit in which days wi
 """
 
 # ruff: noqa: S608 - the definition is made of names from this module
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,44 +23,53 @@ VERSION = 1
 DAY_NS = 86_400_000_000_000
 
 
+class NoUsage:
+    """Stands for the usage of a span without one: every count is unknown."""
+
+    input_source = output_source = None
+
+
 class Column(NamedTuple):
-    """A column of `spans` that comes straight from the event."""
+    """A column of `spans` that comes straight from the events; `of` takes them with their usages, all at once."""
 
     name: str
     type: str
     arrow: DataType
-    of: Callable[[Span], Any]
+    of: Callable[[Sequence[Span], Sequence[Usage | NoUsage]], Iterable[Any]]
+
+
+def _of_span(name: str, type: str, arrow: DataType) -> Column:
+    get = attrgetter(name)
+    return Column(name, type, arrow, lambda spans, _: map(get, spans))
+
+
+def _of_usage(field: str, name: str, type: str, arrow: DataType) -> Column:
+    get = attrgetter(field)
+    return Column(name, type, arrow, lambda _, usages: map(get, usages))
 
 
 def _text(name: str) -> Column:
-    def of(span: Span) -> Any:
-        return getattr(span, name)
-
-    return Column(name, "VARCHAR", DataType.string(), of)
+    return _of_span(name, "VARCHAR", DataType.string())
 
 
 def _big(name: str) -> Column:
-    def of(span: Span) -> Any:
-        return getattr(span, name)
-
-    return Column(name, "BIGINT", DataType.int64(), of)
+    return _of_span(name, "BIGINT", DataType.int64())
 
 
 def _tokens(name: str) -> Column:
-    def of(span: Span) -> Any:
-        return None if span.usage is None else getattr(span.usage, name)
-
-    return Column(f"{name}_tokens", "BIGINT", DataType.int64(), of)
+    return _of_usage(name, f"{name}_tokens", "BIGINT", DataType.int64())
 
 
 def _source(name: str) -> Column:
-    def of(span: Span) -> Any:
-        return None if span.usage is None else getattr(span.usage, name).value
-
-    return Column(name, "VARCHAR", DataType.string(), of)
+    return _of_usage(name, name, "VARCHAR", DataType.string())
 
 
 USAGE_CLASSES = tuple(name for name in Usage.__struct_fields__ if not name.endswith("_source"))
+
+for _name in USAGE_CLASSES:
+    setattr(NoUsage, _name, None)
+
+NO_USAGE = NoUsage()
 
 _TEXTS_BEFORE = ("project", "environment", "trace_id", "span_id", "parent_id", "name")
 _TEXTS_AFTER = (
@@ -67,12 +78,9 @@ _TEXTS_AFTER = (
 )  # fmt: skip
 
 COLUMNS: tuple[Column, ...] = (
-    *map(_text, _TEXTS_BEFORE),
-    Column("kind", "VARCHAR", DataType.string(), lambda span: span.kind.value),
-    Column("status", "VARCHAR", DataType.string(), lambda span: span.status.value),
-    *map(_text, _TEXTS_AFTER),
-    Column("streamed", "BOOLEAN", DataType.bool(), lambda span: span.streamed),
-    Column("attempts", "INTEGER", DataType.int32(), lambda span: span.attempts),
+    *map(_text, (*_TEXTS_BEFORE, "kind", "status", *_TEXTS_AFTER)),
+    _of_span("streamed", "BOOLEAN", DataType.bool()),
+    _of_span("attempts", "INTEGER", DataType.int32()),
     *map(_big, ("start_ns", "end_ns", "first_output_ns")),
     *map(_tokens, USAGE_CLASSES),
     *map(_source, ("input_source", "output_source")),
@@ -80,17 +88,27 @@ COLUMNS: tuple[Column, ...] = (
         "cost_usd",
         "DECIMAL(38,20)",
         DataType.string(),
-        lambda span: None if span.cost_usd is None else format(span.cost_usd, "f"),
+        lambda spans, _: [_exact(span.cost_usd) for span in spans],
     ),
     Column(
         "attributes",
         "VARCHAR",
         DataType.string(),
-        lambda span: _json(span.attributes) if span.attributes else None,
+        lambda spans, _: [_json(span.attributes) for span in spans],
     ),
-    Column("request", "BLOB USING COMPRESSION zstd", DataType.binary(), lambda span: span.request),
-    Column("input_preview", "VARCHAR", DataType.string(), lambda span: previews.of_input(span.input)),
-    Column("output_preview", "VARCHAR", DataType.string(), lambda span: previews.of_output(span.output)),
+    _of_span("request", "BLOB USING COMPRESSION zstd", DataType.binary()),
+    Column(
+        "input_preview",
+        "VARCHAR",
+        DataType.string(),
+        lambda spans, _: [previews.of_input(span.input) for span in spans],
+    ),
+    Column(
+        "output_preview",
+        "VARCHAR",
+        DataType.string(),
+        lambda spans, _: [previews.of_output(span.output) for span in spans],
+    ),
 )
 
 HASHES = {"input": "input_hashes", "output": "output_hashes", "tools": "tool_hashes"}
@@ -98,8 +116,12 @@ HASHES = {"input": "input_hashes", "output": "output_hashes", "tools": "tool_has
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
-def _json(value: object) -> str:
-    return _encoder.encode(value).decode()
+def _json(value: dict[str, Any]) -> str | None:
+    return _encoder.encode(value).decode() if value else None
+
+
+def _exact(amount: Decimal | None) -> str | None:
+    return None if amount is None else format(amount, "f")
 
 
 DEFINITION = f"""

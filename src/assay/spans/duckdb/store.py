@@ -81,8 +81,8 @@ class DuckDBStore(Reads):
         with self._writer() as connection:
             found = connection.execute(
                 'SELECT segment, "offset", sequence FROM positions WHERE source = ?', [source]
-            ).fetchone()
-        return None if found is None else Position(*found)
+            ).fetchall()
+        return Position(*found[0]) if found else None
 
     def close(self) -> None:
         with self._writing:
@@ -101,17 +101,18 @@ class DuckDBStore(Reads):
         )
         connection.execute("SET enable_external_access = false")
         connection.execute(schema.DEFINITION)
-        found = connection.execute("SELECT version FROM layout").fetchone()
-        if found is None:
+        found = connection.execute("SELECT version FROM layout").fetchall()
+        if not found:
             connection.execute("INSERT INTO layout VALUES (?)", [schema.VERSION])
-        elif found[0] != schema.VERSION:
+        elif found[0][0] != schema.VERSION:
             connection.close()
             raise Unusable(
-                f"The span store {str(self._path)!r} has layout {found[0]}, this Assay knows {schema.VERSION}.",
+                f"The span store {str(self._path)!r} has layout {found[0][0]}, this Assay knows {schema.VERSION}.",
                 hint="Use the version of Assay that wrote it, or a newer one.",
             )
-        highest = connection.execute("SELECT max(row_id) FROM spans").fetchone()
-        self._next_row_id = 1 + ((highest and highest[0]) or 0)
+        self._next_row_id = (
+            1 + connection.execute("SELECT coalesce(max(row_id), 0) FROM spans").fetchall()[0][0]
+        )
         return connection
 
     def _insert(self, connection: duckdb.DuckDBPyConnection, arrivals: Sequence[Arrival]) -> int:
@@ -192,6 +193,10 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     except BaseException:
         connection.rollback()
         raise
+    _commit(connection)
+
+
+def _commit(connection: duckdb.DuckDBPyConnection) -> None:
     connection.commit()
 
 
