@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from assay.catalog.known import unknown
+from assay.catalog.known import nearest, unknown
 from assay.catalog.models import ModelConfig, check_references, parse_model
 from assay.errors import BadRequest
+from assay.providers.registry import known_types
 from assay.providers.types import ProviderConfig
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def load_config(path: Path | None, *, environ: Mapping[str, str] | None = None) 
     """Read the file, or `./assay.toml` if it is there, or nothing.
 
     Raises `BadRequest` naming the key, the variable or the file that is wrong. A route may lead to the provider `local`,
-    which `catalog.local` adds; every other name must be in the file.
+    which `open_catalog` adds; every other name must be in the file.
     """
     chosen = path or Path("assay.toml")
     try:
@@ -65,17 +66,16 @@ def parse_config(
     sources = _Sources(os.environ if environ is None else environ, folder or Path(), warnings)
     providers = {name: _provider(name, table, sources) for name, table in raw.get("providers", {}).items()}
     models = {
-        name: parse_model(name, _plain(table, f"models.{name}", keep="price"))
-        for name, table in raw.get("models", {}).items()
+        name: parse_model(name, _plain(table, keep="price")) for name, table in raw.get("models", {}).items()
     }
     check_references(models, {"local": None, **providers})
     for warning in warnings:
         log.warning(warning)
     return Config(
-        server=_plain(raw.get("server", {}), "server"),
+        server=_plain(raw.get("server", {})),
         providers=providers,
         models=models,
-        tasks=_plain(raw.get("tasks", {}), "tasks"),
+        tasks=_plain(raw.get("tasks", {})),
         warnings=tuple(warnings),
     )
 
@@ -117,12 +117,18 @@ class _Sources:
 def _provider(name: str, table: Any, sources: _Sources) -> ProviderConfig:
     where = f"providers.{name}"
     _need_table(where, table)
-    plain = _plain(table, where)
+    plain = _plain(table)
     if not isinstance(plain.get("type"), str):
         raise BadRequest(
             f"{where}.type must say what it is",
             param=f"{where}.type",
             hint='Write e.g. type = "openai" (any server of that format), "llama" or "simulated".',
+        )
+    if plain["type"] not in known_types():
+        raise BadRequest(
+            f"{where}.type is {plain['type']!r}, which is no provider type",
+            param=f"{where}.type",
+            hint=nearest(plain["type"], known_types()) or f"Known: {', '.join(sorted(known_types()))}.",
         )
     base_url = plain.get("base_url")
     if base_url is not None and (
@@ -144,16 +150,14 @@ def _provider(name: str, table: Any, sources: _Sources) -> ProviderConfig:
     )
 
 
-def _plain(value: Any, where: str, *, keep: str | None = None) -> Any:
-    """Floats for everybody but prices: only money needs every digit."""
+def _plain(value: Any, *, keep: str | None = None) -> Any:
+    """Floats for everybody but prices (`keep`): only money needs every digit."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, dict):
-        return {
-            name: inner if name == keep else _plain(inner, f"{where}.{name}") for name, inner in value.items()
-        }
+        return {name: inner if name == keep else _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(inner, where) for inner in value]
+        return [_plain(inner) for inner in value]
     return value
 
 

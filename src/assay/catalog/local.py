@@ -1,26 +1,37 @@
-"""Weights that lie in the data directory are models of the catalogue without a line of configuration."""
+"""The catalogue of a process: what the file configures, and the weights that lie in the data directory.
 
+Each `<data>/models/<name>.gguf` is the model `<name>` without a line of configuration, from the moment it is there.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from assay.catalog.config import Config
 from assay.catalog.models import ModelConfig, Route
+from assay.catalog.prices import PriceBook
 from assay.providers.types import ProviderConfig
 
 PROVIDER = "local"
 
 
-def models_folder(data: Path) -> Path:
-    """Where a data directory keeps its weights."""
-    return data / "models"
+class Catalog(msgspec.Struct, frozen=True):
+    """Everything that can be called and what it costs."""
+
+    models: Mapping[str, ModelConfig]
+    providers: Mapping[str, ProviderConfig]
+    prices: PriceBook
+    folder: Path
+    """where weights are kept"""
 
 
-def with_local_models(config: Config, data: Path) -> Config:
-    """The configuration with the provider `local` and one model for each `<data>/models/<name>.gguf`.
+def open_catalog(config: Config, data: Path) -> Catalog:
+    """The catalogue of a configuration and a data directory.
 
-    What the file configures under the same name stays as it is; providers of type `llama` that do not say where their
-    weights are get this folder.
+    The provider `local` is there unless the file configures one; providers of type `llama` that do not say where their
+    weights are get `<data>/models`.
     """
     folder = models_folder(data)
     providers = {
@@ -28,13 +39,42 @@ def with_local_models(config: Config, data: Path) -> Config:
         for name, provider in config.providers.items()
     }
     providers.setdefault(PROVIDER, _with_folder(ProviderConfig(name=PROVIDER, type="llama"), folder))
-    models = dict(config.models)
-    for weights in sorted(folder.glob("*.gguf")):
-        name = weights.stem
-        models.setdefault(name, ModelConfig(name=name, route=(Route(PROVIDER, name),), retries=0))
-    return msgspec.structs.replace(config, providers=providers, models=models)
+    return Catalog(LocalModels(config.models, folder), providers, PriceBook(providers), folder)
+
+
+def models_folder(data: Path) -> Path:
+    """Where a data directory keeps its weights."""
+    return (data / "models").resolve()
+
+
+class LocalModels(Mapping[str, ModelConfig]):
+    """Configured models, and behind them whatever weights are in the folder now. A configured name wins."""
+
+    def __init__(self, configured: Mapping[str, ModelConfig], folder: Path) -> None:
+        self._configured = dict(configured)
+        self._folder = folder
+
+    def __getitem__(self, name: str) -> ModelConfig:
+        configured = self._configured.get(name)
+        if configured is not None:
+            return configured
+        path = self._folder / f"{name}.gguf"
+        # A name is the file's own: one with a slash in it would lead elsewhere.
+        if path.parent != self._folder or not os.path.isfile(path):  # False for a name that no file can have
+            raise KeyError(name)
+        return ModelConfig(name=name, route=(Route(PROVIDER, name),), retries=0)
+
+    def __iter__(self) -> Iterator[str]:
+        found = {path.stem for path in self._folder.glob("*.gguf")}
+        yield from self._configured
+        yield from sorted(found - self._configured.keys())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
 
 
 def _with_folder(provider: ProviderConfig, folder: Path) -> ProviderConfig:
-    options = {"models": str(folder.resolve()), **provider.options}
-    return msgspec.structs.replace(provider, options=options)
+    return msgspec.structs.replace(provider, options={"models": str(folder), **provider.options})

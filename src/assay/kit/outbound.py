@@ -9,6 +9,7 @@ Proxies from the environment are not used: they would resolve the name again.
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Iterable
 
@@ -20,6 +21,7 @@ Resolve = Callable[[str, int], Iterable[str]]
 """Host and port → IP addresses as text. Raises `OSError` when there are none."""
 
 MAX_REDIRECTS = 5
+_HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 _PORTS = {"http": 80, "https": 443}
 _LOCAL_NAMES = ("localhost", "localdomain", "internal", "local")
 _METADATA = frozenset(
@@ -109,6 +111,8 @@ def _parse(url: str) -> httpx.URL:
         raise BadRequest(f"{url!r} is not a URL: {error}", param="url") from error
     if parsed.scheme not in _PORTS or not parsed.host:
         raise BadRequest(f"{url!r} must begin with http:// or https:// and name a host", param="url")
+    if not _HOST.fullmatch(parsed.raw_host):
+        raise BadRequest(f"{url!r} has a host name that no host has", param="url")
     if parsed.userinfo:
         raise BadRequest(
             "A URL with a user name or password in it is not used", param="url", hint="Send a header instead."

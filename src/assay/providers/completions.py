@@ -31,7 +31,12 @@ class CompletionsOverChat:
         body: dict[str, Any] = msgspec.json.decode(response.raw)
         body["object"] = "text_completion"
         body["choices"] = [
-            {"index": at, "text": choice.message.text, "logprobs": None, "finish_reason": choice.finish_reason}
+            {
+                "index": at,
+                "text": choice.message.text,
+                "logprobs": None,
+                "finish_reason": choice.finish_reason,
+            }
             for at, choice in enumerate(response.choices)
         ]
         return msgspec.structs.replace(response, raw=_encode(body))
@@ -39,7 +44,9 @@ class CompletionsOverChat:
     async def stream(self, request: ProviderRequest) -> AsyncIterator[StreamEvent]:
         """See `Provider.stream`."""
         async for event in self._chat.stream(_as_chat(request)):
-            yield event if event.raw is None else msgspec.structs.replace(event, raw=_as_completion(event.raw))
+            yield (
+                event if event.raw is None else msgspec.structs.replace(event, raw=_as_completion(event.raw))
+            )
 
     async def aclose(self) -> None:
         """The chat provider is closed by its owner."""
@@ -49,10 +56,14 @@ def _as_chat(request: ProviderRequest) -> ProviderRequest:
     sent = request.request
     assert isinstance(sent, CompletionRequest)
     if not isinstance(sent.prompt, str):
-        raise BadRequest("This model takes one text as prompt", param="prompt", hint="Send a string, one request each.")
+        raise BadRequest(
+            "This model takes one text as prompt", param="prompt", hint="Send a string, one request each."
+        )
     for name in _UNSAYABLE:
         if sent.fields.get(name) not in (None, b"null", b"false", b"1"):
-            raise BadRequest(f"{name} cannot be honoured: this model only chats", param=name, hint=f"Leave {name!r} out.")
+            raise BadRequest(
+                f"{name} cannot be honoured: this model only chats", param=name, hint=f"Leave {name!r} out."
+            )
     message = text_message("user", sent.prompt)
     fields = {name: raw for name, raw in sent.fields.items() if name not in ("prompt", *_UNSAYABLE)}
     fields["messages"] = Raw(_encode([encode_message(message)]))

@@ -39,11 +39,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def build(config: ProviderConfig, transport: Transport) -> "LlamaProvider":
-    """The provider of a configuration. Raises `MissingExtra` without xllamacpp, `BadRequest` for an option it has not."""
-    try:
-        import xllamacpp  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("A model on this machine", extra="local") from error
+    """The provider of a configuration. Raises `BadRequest` for an option it has not."""
     try:
         options = msgspec.convert(dict(config.options), LlamaOptions)
     except msgspec.ValidationError as error:
@@ -68,7 +64,7 @@ class LlamaProvider:
         self._closed = False
 
     async def complete(self, request: ProviderRequest) -> Response:
-        """See `Provider.complete`. Raises `NotFound` when the weights are not there."""
+        """See `Provider.complete`. Raises `NotFound` when the weights are not there, `MissingExtra` without xllamacpp."""
         loaded = await self._loaded(request.model)
         return await loaded.provider.complete(request)
 
@@ -107,7 +103,7 @@ class LlamaProvider:
     def _weights(self, model: str) -> Path:
         folder = Path(self._options.models)
         path = folder / f"{model}.gguf"
-        if path.parent != folder or not path.is_file():
+        if path.parent != folder or not os.path.isfile(path):
             raise NotFound(
                 f"The weights of {model!r} are not in {str(folder)!r}",
                 param="model",
@@ -143,9 +139,11 @@ class _Loaded:
 
 def _start(model: str, weights: Path, options: LlamaOptions, key: str) -> Any:
     """Load and listen. Takes as long as reading the weights; a file that cannot be loaded is an `UpstreamDown`."""
-    import xllamacpp
-
-    threads = options.threads or int(os.environ.get(THREADS_VARIABLE) or 0) or os.cpu_count() or 1
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise MissingExtra("A model on this machine", extra="local") from error
+    threads = options.threads or _threads()
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
     params.model_alias = {model}
@@ -166,3 +164,13 @@ def _start(model: str, weights: Path, options: LlamaOptions, key: str) -> Any:
             f"llama.cpp cannot load {weights.name!r}: {error}",
             hint="Is it a whole GGUF file of a language model?",
         ) from error
+
+
+def _threads() -> int:
+    """From the environment, else one for each core that this process may use."""
+    said = os.environ.get(THREADS_VARIABLE, "")
+    if said and not (said.isdecimal() and int(said) > 0):
+        raise BadRequest(
+            f"{THREADS_VARIABLE} is {said!r}: it must be a number of threads", param=THREADS_VARIABLE
+        )
+    return int(said) if said else os.cpu_count() or 1

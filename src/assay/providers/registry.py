@@ -15,6 +15,13 @@ Build = Callable[[ProviderConfig, Transport], Provider]
 
 
 def _openai(config: ProviderConfig, transport: Transport) -> Provider:
+    for option in config.options:
+        if option != "prices":
+            raise BadRequest(
+                f"providers.{config.name} has no key {option!r}",
+                param=f"providers.{config.name}.{option}",
+                hint="Known: type, base_url, api_key, prices.",
+            )
     base_url = config.base_url or "https://api.openai.com/v1"
     return OpenAIProvider(name=config.name, base_url=base_url, api_key=config.api_key, transport=transport)
 
@@ -32,6 +39,11 @@ def _llama(config: ProviderConfig, transport: Transport) -> Provider:
 
 
 BUILT_IN: Mapping[str, Build] = {"openai": _openai, "simulated": _simulated, "llama": _llama}
+
+
+def known_types() -> frozenset[str]:
+    """The names of every type, without loading any."""
+    return frozenset(BUILT_IN) | entry_points(group="assay.providers").names
 
 
 def types() -> dict[str, Build]:
@@ -54,6 +66,11 @@ class Providers:
         """The provider of that name. Raises `BadRequest` for a name or type that is not configured."""
         built = self._built.get(name)
         return built if built is not None else self._build(name)
+
+    def build_all(self) -> None:
+        """Build every one now, so that a mistake in the configuration is found at the start. Nothing is connected."""
+        for name in self._configs:
+            self.get(name)
 
     async def aclose(self) -> None:
         """Stop what was built, then the network."""
