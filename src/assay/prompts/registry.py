@@ -1,31 +1,19 @@
 """Pushing, finding and labelling prompts."""
 
 import difflib
-import re
 
 from sqlalchemy import Connection
 
 from assay.errors import BadRequest, Conflict, NotFound
 from assay.kit.clock import SYSTEM, Clock
+from assay.kit.names import check_name as check_name
 from assay.kit.paging import Page, from_cursor, to_cursor
 from assay.prompts import store
 from assay.prompts.content import PromptContent
 from assay.prompts.rendering import compile_prompt
 from assay.prompts.types import Label, PromptSummary, PromptVersion
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HASH_PREFIX = 8
-
-
-def check_name(name: str, *, param: str = "name") -> str:
-    """The rule for every name that stands in a path: letters, digits, `.`, `_` and `-`, at most 100."""
-    if not _NAME.fullmatch(name):
-        raise BadRequest(
-            f"{name!r} cannot be a name",
-            param=param,
-            hint="Use at most 100 letters, digits, '.', '_' and '-', beginning with a letter or digit.",
-        )
-    return name
 
 
 def push(
