@@ -47,7 +47,7 @@ class House:
 
     def client(self, key: str | None = None) -> TestClient[Litestar]:
         """A client, with a key or without, that follows no redirect by itself."""
-        client = TestClient(self.app, base_url="http://localhost", raise_server_exceptions=False)
+        client = TestClient(self.app, base_url="http://assay.test", raise_server_exceptions=False)
         client.follow_redirects = False
         if key is not None:
             client.headers["authorization"] = f"Bearer {key}"

@@ -43,7 +43,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(house: Any) -> No
 
 
 def test_over_tls_the_cookie_stays_on_tls(house: Any) -> None:
-    with TestClient(house.app, base_url="https://localhost") as client:
+    with TestClient(house.app, base_url="https://assay.test") as client:
         client.follow_redirects = False
         assert "Secure" in client.post("/login", data={"key": house.admin_key}).headers["set-cookie"]
 

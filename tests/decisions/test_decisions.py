@@ -121,7 +121,7 @@ def client(records: Records) -> Iterator[Any]:
         surroundings=surroundings,
         max_body_bytes=10_000,
     )
-    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+    with TestClient(app, base_url="http://assay.test", raise_server_exceptions=False) as client:
         client.headers["authorization"] = f"Bearer {viewer}"
         yield client
 

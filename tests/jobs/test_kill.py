@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from assay.jobs import Jobs, Status
-from assay.jobs.engine import sqlite_url
+from assay.jobs.engine import database_url
 from assay.records import Records
 
 PROGRAM = """
@@ -19,7 +19,7 @@ import asyncio, sys
 from pathlib import Path
 from sqlalchemy import text
 from assay.jobs import Jobs
-from assay.jobs.engine import sqlite_url
+from assay.jobs.engine import database_url
 from assay.records import Records
 
 directory, command = Path(sys.argv[1]), sys.argv[2]
@@ -43,7 +43,7 @@ async def work(context):
     return "all"
 
 async def main():
-    jobs = Jobs(sqlite_url(directory), records)
+    jobs = Jobs(database_url(records, directory), records)
     jobs.register("work", work)
     await jobs.launch()
     if command == "start":
@@ -90,7 +90,7 @@ def test_a_job_killed_in_the_middle_goes_on_and_repeats_only_what_was_in_flight(
     assert sorted(set(after)) == list(range(40))
     assert len(after) - 40 <= 1
     records = Records.in_directory(tmp_path)
-    job = Jobs(sqlite_url(tmp_path), records).get("default", job_id)
+    job = Jobs(database_url(records, tmp_path), records).get("default", job_id)
     assert (job.status, job.result, job.done, job.total) == (Status.SUCCEEDED, "all", 40, 40)
     records.close()
 
@@ -99,7 +99,7 @@ def test_dbos_keeps_to_its_own_private_file_and_opens_no_port(tmp_path: Path) ->
     async def scenario() -> None:
         records = Records.in_directory(tmp_path)
         records.upgrade()
-        jobs = Jobs(sqlite_url(tmp_path), records)
+        jobs = Jobs(database_url(records, tmp_path), records)
         await jobs.launch()
         mode = (tmp_path / "jobs.sqlite").stat().st_mode & 0o777
         await jobs.close()

@@ -9,7 +9,7 @@ import pytest
 
 from assay.errors import BadRequest, NotFound
 from assay.jobs import JobContext, Jobs, Status, list_jobs, runner
-from assay.jobs.engine import sqlite_url
+from assay.jobs.engine import database_url
 from assay.jobs.ledger import log_of
 from assay.records import Records
 
@@ -20,7 +20,7 @@ Work = Callable[[JobContext], Awaitable[Any]]
 async def launched(directory: Path, **kinds: Work) -> AsyncIterator[Jobs]:
     records = Records.in_directory(directory)
     records.upgrade()
-    jobs = Jobs(sqlite_url(directory), records)
+    jobs = Jobs(database_url(records, directory), records)
     for kind, function in kinds.items():
         jobs.register(kind, function)
     await jobs.launch()
@@ -218,7 +218,7 @@ def test_a_job_committed_just_before_a_kill_begins_at_the_next_launch_even_with_
 
     records = Records.in_directory(tmp_path)
     records.upgrade()
-    unlaunched = Jobs(sqlite_url(tmp_path), records)
+    unlaunched = Jobs(database_url(records, tmp_path), records)
     unlaunched.register("nothing", nothing)
     with records.write() as tx:
         job_id = unlaunched.add(tx, "nothing", project="default")

@@ -51,11 +51,16 @@ def list_decisions(
     limit: int = 50,
 ) -> Page[Decision]:
     """Decisions, newest first, of one kind or about one subject if asked. Raises `BadRequest` for a foreign cursor."""
-    before: str | None = None
-    if cursor is not None:
-        position = from_cursor(cursor)
-        if len(position) != 1 or not isinstance(position[0], str):
-            raise BadRequest(f"{cursor!r} is not a cursor of this list", param="cursor")
-        before = position[0]
+    before = None if cursor is None else _position(cursor)
     found = store.decisions_of(tx, project, kind=kind, subject=subject, before=before, limit=limit + 1)
-    return Page(found[:limit], to_cursor(found[limit - 1].id) if len(found) > limit else None)
+    if len(found) <= limit:
+        return Page(found)
+    last = found[limit - 1]
+    return Page(found[:limit], to_cursor(last.at_ns, last.id))
+
+
+def _position(cursor: str) -> tuple[int, str]:
+    match from_cursor(cursor):
+        case [int(at_ns), str(decision_id)]:
+            return at_ns, decision_id
+    raise BadRequest(f"{cursor!r} is not a cursor of this list", param="cursor")

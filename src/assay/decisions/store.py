@@ -1,6 +1,6 @@
 """Every SQL statement about decisions: they are added and read, never changed."""
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Table, Text, insert, select
+from sqlalchemy import BigInteger, Column, Connection, Index, Table, Text, insert, select, tuple_
 
 from assay.decisions.types import Decision, Evidence, Kind
 from assay.records import Json, metadata
@@ -21,6 +21,8 @@ decisions = Table(
     Index("ix_decisions_project_subject", "project", "subject"),
 )
 
+_PLACE = (decisions.c.at_ns, decisions.c.id)
+
 
 def add(tx: Connection, decision: Decision) -> None:
     """Keep a decision."""
@@ -30,15 +32,21 @@ def add(tx: Connection, decision: Decision) -> None:
 
 
 def decisions_of(
-    tx: Connection, project: str, *, kind: Kind | None, subject: str | None, before: str | None, limit: int
+    tx: Connection,
+    project: str,
+    *,
+    kind: Kind | None,
+    subject: str | None,
+    before: tuple[int, str] | None,
+    limit: int,
 ) -> list[Decision]:
-    """Decisions of a project, newest first, those with an id below `before`."""
+    """Decisions of a project, newest first, those before a (time, id)."""
     query = select(decisions).where(decisions.c.project == project)
     if kind is not None:
         query = query.where(decisions.c.kind == kind)
     if subject is not None:
         query = query.where(decisions.c.subject == subject)
     if before is not None:
-        query = query.where(decisions.c.id < before)
-    rows = tx.execute(query.order_by(decisions.c.id.desc()).limit(limit)).mappings()
+        query = query.where(tuple_(*_PLACE) < tuple_(*before))
+    rows = tx.execute(query.order_by(*(column.desc() for column in _PLACE)).limit(limit)).mappings()
     return [Decision(**{**row, "kind": Kind(row["kind"])}) for row in rows]

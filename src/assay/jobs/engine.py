@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from assay.records import Records
+
 EXECUTOR = "assay"
 """One launcher per database: unfinished work is its own to run again."""
 
@@ -48,9 +50,11 @@ class Queue:
         await asyncio.to_thread(self._dbos.DBOS.destroy, destroy_registry=True)
 
 
-def sqlite_url(data: Path) -> str:
-    """Where DBOS keeps its queue in a data directory."""
-    return f"sqlite:///{(data / 'jobs.sqlite').resolve()}"
+def database_url(records: Records, data: Path) -> str:
+    """Where DBOS keeps its queue: a file of its own in the data directory, or beside the records on PostgreSQL."""
+    if records.dialect == "sqlite":
+        return f"sqlite:///{(data / 'jobs.sqlite').resolve()}"
+    return records.url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
 async def launch(url: str, run: Callable[[str, str], Awaitable[None]]) -> Queue:

@@ -36,7 +36,7 @@ class Jobs:
     """The background work of one server. Launch it once; only one process may launch on one data directory."""
 
     def __init__(self, url: str, records: Records, *, clock: Clock = SYSTEM) -> None:
-        """`url` is the database of DBOS: `engine.sqlite_url(data)`, or the records' own on PostgreSQL."""
+        """`url` is the database of DBOS: `engine.database_url(records, data)`."""
         self._url = url
         self._records = records
         self._clock = clock
