@@ -153,10 +153,13 @@ class _Headers(Mapping[str, str]):
 
 def _translated(error: PyreqwestError, url: str, *, started: bool) -> Upstream:
     reason = _reason(error)
-    if isinstance(error, ConnectError | ConnectTimeoutError):
+    if isinstance(error, ConnectError) or (
+        isinstance(error, ConnectTimeoutError) and any("(Connect)" in message for message in _causes(error))
+    ):
         return UpstreamDown(
             f"{url} cannot be reached: {reason}", hint="Is it running, and is base_url right?"
         )
+    # pyreqwest calls every time-out before the head a ConnectTimeoutError; only its causes tell them apart.
     if isinstance(error, RequestTimeoutError):
         return UpstreamTimeout(f"The provider did not finish in time: {reason}")
     if started:
@@ -166,6 +169,10 @@ def _translated(error: PyreqwestError, url: str, *, started: bool) -> Upstream:
 
 def _reason(error: PyreqwestError) -> str:
     """The innermost cause says most: "connection refused", not "error sending request"."""
+    causes = _causes(error)
+    return causes[-1] if causes else error.message
+
+
+def _causes(error: PyreqwestError) -> list[str]:
     details = getattr(error, "details", None)
-    causes = (details or {}).get("causes") or []
-    return causes[-1]["message"] if causes else error.message
+    return [cause["message"] for cause in (details or {}).get("causes") or []]
