@@ -163,7 +163,11 @@ class _Server(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             app.asgi,
+            interface="asgi3",
             lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            date_header=False,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -16,6 +16,7 @@ from assay.kit.clock import SYSTEM, Clock
 from assay.providers.completions import CompletionsOverChat
 from assay.providers.registry import Providers
 from assay.providers.types import Provider, ProviderRequest
+from assay.wire.requests import ChatRequest
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.spans import Span
 
@@ -107,9 +108,13 @@ class Caller:
     async def _at_target(self, target: Target, ledger: Ledger, attempt: Try[T]) -> T:
         """One target with its retries, all within its total time."""
         provider: Provider = self._providers.get(target.route.provider)
-        if target.model.completions == "chat" and ledger.call.endpoint == "completions":
+        if ledger.call.endpoint == "completions" and (
+            target.model.completions == "chat" or isinstance(ledger.call.request, ChatRequest)
+        ):
             provider = CompletionsOverChat(provider)
-        request = ProviderRequest(ledger.call.endpoint, ledger.call.request, target.route.model, target.model.timeouts)
+        request = ProviderRequest(
+            ledger.call.endpoint, ledger.call.request, target.route.model, target.model.timeouts
+        )
         for retry in range(target.model.retries + 1):
             began_ns = ledger.attempt_begins(target)
             ledger.wait_begins()
@@ -131,7 +136,7 @@ async def _complete(provider: Provider, request: ProviderRequest, ledger: Ledger
         async with asyncio.timeout(request.timeouts.total_s):
             return await provider.complete(request)
     except TimeoutError as error:
-        raise _late(provider, "the whole answer", request.timeouts.total_s) from error
+        raise _late(provider.name, "the whole answer", request.timeouts.total_s) from error
 
 
 async def _open_stream(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Opened:
@@ -146,7 +151,7 @@ async def _open_stream(provider: Provider, request: ProviderRequest, ledger: Led
                     break
     except TimeoutError as error:
         await _close(iterator)
-        raise _late(provider, "the first token", request.timeouts.first_token_s) from error
+        raise _late(provider.name, "the first token", request.timeouts.first_token_s) from error
     except BaseException:
         await _close(iterator)
         raise
@@ -180,22 +185,22 @@ class _Stream:
 
     async def events(self) -> AsyncIterator[StreamEvent]:
         ledger = self._ledger
-        timeouts = self._target.model.timeouts
+        total = asyncio.timeout(self._target.model.timeouts.total_s)
+        watch = IdleWatch(self._target.model.timeouts.idle_s)
         try:
             for event in self._early:
                 ledger.heard(event)
                 if event.raw is not None:
                     yield event
-            async with asyncio.timeout(timeouts.total_s) as total:
-                with IdleWatch(timeouts.idle_s) as watch:
+            async with total:
+                with watch:
                     async for event in self._iterator:
                         watch.touch()
                         ledger.heard(event)
                         if event.raw is not None:
                             yield event
         except TimeoutError as error:
-            limit = ("the rest", timeouts.total_s) if total.expired() else ("the next token", timeouts.idle_s)
-            late = _late(self._target.route.provider, *limit)
+            late = self._late(expired=total.expired())
             await self._settle(late)
             raise late from error
         except Upstream as error:
@@ -215,6 +220,15 @@ class _Stream:
         await _close(self._iterator)
         self.kept = await self._sink.keep(self._ledger.settle(error))
 
+    def _late(self, *, expired: bool) -> UpstreamTimeout:
+        limits = self._target.model.timeouts
+        name = self._target.route.provider
+        return (
+            _late(name, "the rest", limits.total_s)
+            if expired
+            else _late(name, "the next token", limits.idle_s)
+        )
+
 
 async def _close(iterator: AsyncIterator[StreamEvent]) -> None:
     """Stop the upstream now rather than when the garbage collector finds the generator."""
@@ -223,6 +237,8 @@ async def _close(iterator: AsyncIterator[StreamEvent]) -> None:
         await close()
 
 
-def _late(provider: Provider | str, what: str, limit_s: float) -> UpstreamTimeout:
-    name = provider if isinstance(provider, str) else provider.name
-    return UpstreamTimeout(f"{name} did not send {what} within {limit_s:g} s", hint="Raise the model's `timeout` or add a fallback.")
+def _late(name: str, what: str, limit_s: float) -> UpstreamTimeout:
+    return UpstreamTimeout(
+        f"{name} did not send {what} within {limit_s:g} s",
+        hint="Raise the model's `timeout` or add a fallback.",
+    )

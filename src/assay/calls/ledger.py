@@ -108,7 +108,9 @@ class Ledger:
                 provider=self.target.route.provider,
                 model=self.target.model.name,
                 upstream_model=self.target.route.model,
-                attributes={"http.response.status_code": error.status} if isinstance(error, UpstreamRefused) else {},
+                attributes={"http.response.status_code": error.status}
+                if isinstance(error, UpstreamRefused)
+                else {},
             )
         )
 

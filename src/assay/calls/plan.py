@@ -67,7 +67,7 @@ def backoff_s(retry: int, error: AssayError, draw: Callable[[], float]) -> float
     asked: float | None = getattr(error, "retry_after_s", None)
     if asked is not None:
         return asked if asked <= LONGEST_WAIT_S else None
-    return min(0.1 * 2**retry, 2.0) * draw()
+    return float(min(0.1 * 2**retry, 2.0)) * draw()
 
 
 def for_client(error: Upstream) -> Upstream:
@@ -83,7 +83,10 @@ def _drawn(route: Sequence[Route], draw: Callable[[], float]) -> list[Route]:
     """Weighted order without replacement (Efraimidis and Spirakis 2006: sort by u^(1/w)); weight 0 comes last."""
     if len(route) == 1:
         return list(route)
-    keyed = [(draw() ** (1 / entry.weight) if entry.weight > 0 else -1.0, at, entry) for at, entry in enumerate(route)]
+    keyed = [
+        (draw() ** (1 / entry.weight) if entry.weight > 0 else -1.0, at, entry)
+        for at, entry in enumerate(route)
+    ]
     return [entry for _, _, entry in sorted(keyed, key=lambda item: (-item[0], item[1]))]
 
 

@@ -59,7 +59,10 @@ class StreamingAnswer(Protocol):
     trace_id: str
     model: str
     attempts: int
-    upstream_ns: int
+
+    @property
+    def upstream_ns(self) -> int:
+        """Nanoseconds that the upstream was waited for before its first output."""
 
     def events(self) -> AsyncIterator[StreamEvent]:
         """What goes to the client, in order. Raises an `Upstream` error when the answer is cut."""

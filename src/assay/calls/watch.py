@@ -25,7 +25,12 @@ class IdleWatch:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._timer.cancel()
-        if self._expired and self._task is not None and kind is asyncio.CancelledError and self._task.uncancel() <= 0:
+        if (
+            self._expired
+            and self._task is not None
+            and kind is asyncio.CancelledError
+            and self._task.uncancel() <= 0
+        ):
             raise TimeoutError from error
 
     def _look(self) -> None:

@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from assay.access import Principal, authenticate
+from assay.access import Principal, Right, authenticate
 from assay.calls import Call, CallContext, Caller, StreamingAnswer
-from assay.errors import AssayError, BadRequest, NotFound
+from assay.errors import AssayError, BadRequest, Forbidden, NotFound
 from assay.gateway.exchange import Departure, Exchange, Receive, Scope, Send
 from assay.gateway.origin import Origin, read_origin
 from assay.gateway.refusals import refuse
 from assay.kit import money
 from assay.providers.types import Endpoint
 from assay.snapshot import SnapshotSource
-from assay.tasks.calling import Prepared, TaskCalls, is_task
+from assay.tasks.calling import TaskCalls, is_task
 from assay.wire.openai_chat import decode_chat, decode_completion
 from assay.wire.requests import ModelRequest
 from assay.wire.sse import encode_event
@@ -25,13 +25,18 @@ log = logging.getLogger(__name__)
 
 WATCH_AFTER_S = 0.05
 _DONE = encode_event(b"[DONE]")
-_DECODERS: dict[Endpoint, Callable[[bytes], ModelRequest]] = {"chat": decode_chat, "completions": decode_completion}
+_DECODERS: dict[Endpoint, Callable[[bytes], ModelRequest]] = {
+    "chat": decode_chat,
+    "completions": decode_completion,
+}
 
 
 class Gateway:
     """An ASGI application for every path below `/v1`."""
 
-    def __init__(self, *, caller: Caller, tasks: TaskCalls, snapshot: SnapshotSource, max_body_bytes: int) -> None:
+    def __init__(
+        self, *, caller: Caller, tasks: TaskCalls, snapshot: SnapshotSource, max_body_bytes: int
+    ) -> None:
         self._caller = caller
         self._tasks = tasks
         self._snapshot = snapshot
@@ -48,12 +53,15 @@ class Gateway:
             method, endpoint = self._routes.get(exchange.path) or self._unrouted(exchange)
             if exchange.method != method:
                 raise BadRequest(f"{exchange.path} takes {method}, not {exchange.method}")
-            await endpoint(exchange, authenticate(self._snapshot.current, exchange.headers))
+            await endpoint(exchange, authenticate(self._snapshot.current, exchange.headers.items()))
         except AssayError as error:
             await refuse(exchange, error)
         except Exception as error:
             log.exception("%s %s failed", exchange.method, exchange.path)
-            await refuse(exchange, AssayError(f"Something went wrong in Assay: {type(error).__name__}", hint="See its log."))
+            await refuse(
+                exchange,
+                AssayError(f"Something went wrong in Assay: {type(error).__name__}", hint="See its log."),
+            )
 
     async def _chat(self, exchange: Exchange, principal: Principal) -> None:
         await self._answer(exchange, principal, "chat")
@@ -62,6 +70,11 @@ class Gateway:
         await self._answer(exchange, principal, "completions")
 
     async def _answer(self, exchange: Exchange, principal: Principal, endpoint: Endpoint) -> None:
+        if not principal.may(Right.CALL):
+            raise Forbidden(
+                f"A key with the role {principal.role.value!r} calls no models",
+                hint="Use a key with the role app.",
+            )
         request = _DECODERS[endpoint](await exchange.body(self._max_body_bytes))
         origin = read_origin(exchange.headers, request.assay, principal)
         exchange.trace_id = origin.trace_id
@@ -78,7 +91,9 @@ class Gateway:
         finally:
             departure.over()
 
-    def _prepare(self, endpoint: Endpoint, request: ModelRequest, origin: Origin, principal: Principal) -> Call:
+    def _prepare(
+        self, endpoint: Endpoint, request: ModelRequest, origin: Origin, principal: Principal
+    ) -> Call:
         context = CallContext(
             project=principal.project,
             environment=origin.environment,
@@ -91,8 +106,7 @@ class Gateway:
         )
         if not is_task(request.model):
             return Call(endpoint, request, context)
-        prepared: Prepared = self._tasks.prepare(self._snapshot.current, endpoint, request, origin.inputs, context)
-        return prepared.call
+        return self._tasks.prepare(self._snapshot.current, endpoint, request, origin.inputs, context)
 
     async def _whole(self, exchange: Exchange, call: Call) -> None:
         answer = await self._caller.complete(call)
@@ -136,7 +150,9 @@ class Gateway:
         raise NotFound(f"{exchange.path} does not exist", hint=f"Served here: {', '.join(self._routes)}.")
 
 
-def _label(exchange: Exchange, call: Call, trace_id: str, upstream_ns: int, *, model: str, kept: bool = True) -> None:
+def _label(
+    exchange: Exchange, call: Call, trace_id: str, upstream_ns: int, *, model: str, kept: bool = True
+) -> None:
     """The headers that both kinds of answer carry."""
     overhead_ms = (time.perf_counter_ns() - exchange.began_ns - upstream_ns) / 1e6
     exchange.out += (
@@ -155,4 +171,8 @@ def _trailer(answer: StreamingAnswer) -> bytes:
     span = answer.span
     cost = None if span is None or span.cost_usd is None else float(span.cost_usd)
     kept = {} if answer.kept else {"x-assay-kept": False}
-    return b": " + msgspec.json.encode({"x-assay-cost-usd": cost, "x-assay-attempts": answer.attempts, **kept}) + b"\n\n"
+    return (
+        b": "
+        + msgspec.json.encode({"x-assay-cost-usd": cost, "x-assay-attempts": answer.attempts, **kept})
+        + b"\n\n"
+    )

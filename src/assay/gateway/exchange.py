@@ -46,7 +46,11 @@ class Exchange:
             return whole
         declared = self.headers.get(b"content-length", b"0")
         parts = bytearray(whole)
-        while message.get("more_body") and len(parts) <= limit and not (declared.isdigit() and int(declared) > limit):
+        while (
+            message.get("more_body")
+            and len(parts) <= limit
+            and not (declared.isdigit() and int(declared) > limit)
+        ):
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise BadRequest("The client left before its body was complete")
@@ -63,7 +67,9 @@ class Exchange:
         """A whole answer in JSON."""
         self.started = True
         length = (b"content-length", str(len(body)).encode())
-        await self.send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *self.out]})
+        await self.send(
+            {"type": "http.response.start", "status": status, "headers": [_JSON, length, *self.out]}
+        )
         await self.send({"type": "http.response.body", "body": body})
 
     async def start_events(self) -> None:

@@ -60,7 +60,9 @@ def _environment(header: bytes | None, principal: Principal) -> str:
         return bound or "production"
     asked = header.decode("latin-1")
     if bound is not None and asked != bound:
-        raise Forbidden(f"This key is for the environment {bound!r}, not {asked!r}", hint="Use a key of that environment.")
+        raise Forbidden(
+            f"This key is for the environment {bound!r}, not {asked!r}", hint="Use a key of that environment."
+        )
     return asked
 
 

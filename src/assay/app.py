@@ -1,0 +1,247 @@
+"""The server's parts, put together. Nothing is decided here: rooms are made, wired to each other and closed again."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+
+from assay import access, web
+from assay.access import KEYS, SESSIONS, PROJECT
+from assay.access import api as access_api
+from assay.access import guards
+from assay.access import pages as access_pages
+from assay.calls import Caller
+from assay.catalog import load_config
+from assay.catalog import api as catalog_api
+from assay.catalog.local import open_catalog
+from assay.decisions import api as decisions_api
+from assay.decisions import pages as decisions_pages
+from assay.gateway import Gateway
+from assay.jobs import Jobs
+from assay.jobs import api as jobs_api
+from assay.jobs import engine as jobs_engine
+from assay.jobs import pages as jobs_pages
+from assay.kit import json
+from assay.prompts import api as prompts_api
+from assay.providers.registry import Providers
+from assay.providers.transport import NetworkTransport
+from assay.records import Records
+from assay.releases import RELEASES, ReleaseChooser, apply_releases
+from assay.releases import api as releases_api
+from assay.settings import Settings
+from assay.snapshot import SnapshotSource
+from assay.spans import Collector, DuckDBStore, Spool
+from assay.spans.quarantine import Quarantine
+from assay.spans.sink import SpoolSink
+from assay.tasks import TASKS, TaskCalls, apply_tasks
+from assay.tasks import api as tasks_api
+from assay.ui import assets, shell
+
+log = logging.getLogger(__name__)
+
+PARTS = (KEYS, SESSIONS, TASKS, RELEASES)
+ROOMS = ("access", "traces", "tasks", "datasets", "evals", "jobs", "decisions")
+"""Rooms with templates."""
+
+_MIB = 2**20
+
+
+class Assay:
+    """One server. Make it, `start` it on the event loop that it will run on, serve `asgi`, `stop` it."""
+
+    def __init__(self, settings: Settings, config_path: Path | None) -> None:
+        """Reads the configuration. Raises `BadRequest` naming what is wrong in it."""
+        self.settings = settings
+        self.config = load_config(config_path)
+        self.catalog = open_catalog(self.config, settings.data_path)
+        self.new_admin_key: str | None = None
+        self.started_at = time.time()
+        self._closing: list[Any] = []
+
+    async def start(self) -> None:
+        """Open what is kept and begin to work. Raises `Unusable` with what to change."""
+        await asyncio.to_thread(self._open)
+        self._assemble()
+        await self.jobs.launch()
+        self.collector.start()
+
+    async def stop(self) -> None:
+        """Let running work end, keep what is in memory, close the files. Safe after a `start` that failed."""
+        for name in ("jobs", "providers"):
+            part = getattr(self, name, None)
+            if part is not None:
+                await (part.close() if name == "jobs" else part.aclose())
+        await asyncio.to_thread(self._close)
+
+    async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
+        """Every request: `/v1` to the gateway, the rest to the control plane."""
+        if scope["type"] != "http":
+            return
+        if scope["path"].startswith("/v1/"):
+            await self.gateway(scope, receive, send)
+            return
+        server = scope.get("server")
+        if server is None or server[1] is None:  # the Unix socket has no port; a client cannot pretend
+            scope.setdefault("state", {})[guards.SOCKET_FLAG] = True
+        await self.web(scope, receive, send)
+
+    def _open(self) -> None:
+        settings, data = self.settings, self.settings.data_path
+        self.records = Records(settings.database_url) if settings.database_url else Records.in_directory(data)
+        self.records.upgrade()
+        with self.records.write() as tx:
+            self.new_admin_key = access.prepare(tx, settings.admin_key)
+            apply_tasks(tx, PROJECT, self.config.tasks, models=self.catalog.models)
+            apply_releases(tx, PROJECT, self.config.tasks)
+        self.snapshot = SnapshotSource(self.records, PARTS)
+        self.spool = Spool(
+            data / "spool" / "main",
+            max_backlog_bytes=int(settings.max_spool_mb * _MIB),
+            min_free_bytes=int(settings.min_free_disk_mb * _MIB),
+        )
+        self.span_store = DuckDBStore(data / "spans.duckdb")
+        self.collector = Collector(self.spool, self.span_store, Quarantine(data / "quarantine"))
+
+    def _assemble(self) -> None:
+        settings = self.settings
+        self.providers = Providers(self.catalog.providers, NetworkTransport())
+        self.caller = Caller(
+            models=self.catalog.models,
+            providers=self.providers,
+            prices=self.catalog.prices,
+            sink=SpoolSink(self.spool, strict=settings.durability == "strict"),
+            keep_content=settings.content == "full",
+        )
+        self.task_calls = TaskCalls(ReleaseChooser())
+        self.jobs = Jobs(jobs_engine.database_url(self.records, settings.data_path), self.records)
+        max_body_bytes = int(settings.max_body_mb * _MIB)
+        self.gateway = Gateway(
+            caller=self.caller, tasks=self.task_calls, snapshot=self.snapshot, max_body_bytes=max_body_bytes
+        )
+        self.web = web.HostCheck(
+            self._web(max_body_bytes), allowed=(settings.host, *settings.allowed_hosts.split(","))
+        )
+
+    def _web(self, max_body_bytes: int) -> Any:
+        surroundings = shell.Shell(
+            shell.environment(ROOMS),
+            nav=shell.NAVIGATION,
+            person=guards.person,
+            csrf_token=guards.csrf_token,
+            banners=self.banners,
+        )
+        return web.build(
+            handlers=HANDLERS,
+            dependencies={
+                "records": self.records,
+                "snapshot": self.snapshot,
+                "settings": self.settings,
+                "span_store": self.span_store,
+                "spool": self.spool,
+                "collector": self.collector,
+                "caller": self.caller,
+                "task_calls": self.task_calls,
+                "jobs": self.jobs,
+                "catalog": self.catalog,
+                "assay": self,
+            },
+            snapshot=self.snapshot,
+            surroundings=surroundings,
+            max_body_bytes=max_body_bytes,
+        )
+
+    def banners(self) -> Sequence[shell.Banner]:
+        """What is wrong just now, for the top of every page."""
+        return [shell.Banner(text, hint, "worse") for text, hint in self.troubles()]
+
+    def troubles(self) -> list[tuple[str, str]]:
+        """What keeps this server from doing all of its work: what it is, and what to do."""
+        spool, collector = self.spool.state, self.collector.state
+        found: list[tuple[str, str]] = []
+        if spool.fault is not None:
+            found.append(
+                (
+                    f"Calls are answered but not kept: {spool.fault}.",
+                    "Free space or repair the data directory's disk.",
+                )
+            )
+        elif spool.hold is not None:
+            found.append((f"Telemetry is refused: {spool.hold}.", "The log says why the collector is stuck."))
+        if collector.stuck:
+            found.append(
+                (
+                    f"Spans are {collector.lag_s:.0f} s late in the store: {collector.last_error}.",
+                    "They are safe in the spool.",
+                )
+            )
+        if self.snapshot.stale_since is not None:
+            found.append(
+                (
+                    "The records cannot be read; traffic goes on as it was configured.",
+                    self.snapshot.stale_since,
+                )
+            )
+        return found
+
+    def _close(self) -> None:
+        for name, close in (
+            ("collector", "stop"),
+            ("spool", "close"),
+            ("span_store", "close"),
+            ("records", "close"),
+        ):
+            part = getattr(self, name, None)
+            if part is not None:
+                getattr(part, close)()
+
+
+@get("/healthz", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
+def healthz() -> dict[str, str]:
+    """Whether the process answers."""
+    return {"status": "ok"}
+
+
+@get("/readyz", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
+def readyz(assay: NamedDependency[Assay]) -> Response[bytes]:
+    """Whether it can do its work, and what keeps it from it."""
+    troubles = assay.troubles()
+    spool, collector = assay.spool.state, assay.collector.state
+    body = {
+        "status": "ready" if not troubles else "degraded",
+        "troubles": [{"message": message, "hint": hint} for message, hint in troubles],
+        "spool": {
+            "fault": spool.fault,
+            "backlog_bytes": spool.backlog_bytes,
+            "free_disk_bytes": spool.free_disk_bytes,
+            "lost_calls": spool.lost_calls,
+        },
+        "collector": {
+            "lag_s": round(collector.lag_s, 3),
+            "last_error": collector.last_error,
+            "quarantined": collector.quarantined,
+        },
+        "snapshot": {"version": assay.snapshot.current.version},
+    }
+    return Response(json.encode(body), status_code=503 if troubles else 200, media_type="application/json")
+
+
+HANDLERS = [
+    healthz,
+    readyz,
+    *assets.handlers,
+    *access_api.handlers,
+    *access_pages.handlers,
+    *catalog_api.handlers,
+    *decisions_api.handlers,
+    *decisions_pages.handlers,
+    *jobs_api.handlers,
+    *jobs_pages.handlers,
+    *prompts_api.handlers,
+    *releases_api.handlers,
+    *tasks_api.handlers,
+]

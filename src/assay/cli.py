@@ -1,0 +1,138 @@
+"""The command `assay`."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+import assay
+from assay.commands import keys, models, prompts, releases, tasks
+from assay.commands.connection import Invocation
+from assay.errors import AssayError, MissingExtra
+from assay.settings import Settings, load
+
+if TYPE_CHECKING:
+    from assay.server import Started
+
+USAGE, FAILURE = 64, 70
+"""Exit codes for a command that was called wrongly and for one that could not do its work (sysexits.h)."""
+
+app = typer.Typer(
+    help="Choose, adapt, evaluate, deploy and watch language models, with evidence behind each decision.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for noun in (keys, models, prompts, releases, tasks):
+    app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
+
+_USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]  # its own name for it is private
+errors_console = Console(stderr=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"assay {assay.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def before(
+    ctx: typer.Context,
+    url: Annotated[
+        str | None, typer.Option(envvar="ASSAY_URL", help="A server elsewhere, e.g. https://assay.example.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(envvar="ASSAY_KEY", help="The key for it.")] = None,
+    data: Annotated[Path, typer.Option(envvar="ASSAY_DATA", help="The data directory to work on.")] = Path(
+        ".assay"
+    ),
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
+    ctx.obj = Invocation(url=url, key=key, data=data, json=json, serve=_serve)
+
+
+@app.command()
+def up(
+    ctx: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    data: Annotated[str | None, typer.Option(help="Directory that holds everything Assay keeps.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration file instead of ./assay.toml.")] = None,
+    durability: Annotated[str | None, typer.Option(help="grouped or strict.")] = None,
+) -> None:
+    """Start the server: gateway, API and pages on one port."""
+    run, settings_of = _server()
+    chosen = {"host": host, "port": port, "data": data or str(ctx.obj.data), "durability": durability}
+    settings = settings_of(config, chosen)
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    for noisy in ("uvicorn.error", "alembic", "dbos"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    run(settings, config, on_ready=_announce)
+
+
+def main() -> None:
+    """The entry point: errors that a person can mend are said in one line, with an exit code."""
+    try:
+        result = app(standalone_mode=False)
+    except _USAGE_ERROR as error:
+        error.show()
+        sys.exit(USAGE)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except AssayError as error:
+        errors_console.print(f"[bold red]error:[/] {_plain(error.message)}", soft_wrap=True, highlight=False)
+        if error.hint:
+            errors_console.print(f"       {_plain(error.hint)}", soft_wrap=True, highlight=False)
+        sys.exit(FAILURE)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _plain(text: str) -> str:
+    """Rich would take brackets in a message for markup."""
+    return text.replace("[", r"\[")
+
+
+def _announce(started: "Started") -> None:
+    out = Console(soft_wrap=True, highlight=False)
+    out.print(f"[bold]Assay[/] {assay.__version__} is at [link={started.url}]{started.url}[/link]")
+    if started.app.new_admin_key is not None:
+        out.print(f"Admin key, shown this once: [bold]{started.app.new_admin_key}[/]")
+    out.print(f"[dim]Any OpenAI client: base_url={started.url}/v1. Stop with Ctrl+C.[/]")
+
+
+@contextmanager
+def _serve(data: Path) -> Iterator[Path]:
+    from assay.server import serving
+
+    _, settings_of = _server()
+    with serving(settings_of(None, {"data": str(data)}), None) as socket:
+        yield socket
+
+
+def _server():  # type: ignore[no-untyped-def]
+    try:
+        from assay.catalog import load_config
+        from assay.server import run
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("assay"):
+            raise
+        raise MissingExtra("A server in this process", extra="server") from error
+
+    def settings_of(config: Path | None, chosen: dict[str, object]) -> Settings:
+        return load(chosen=chosen, environ=os.environ, file=load_config(config).server)
+
+    return run, settings_of
