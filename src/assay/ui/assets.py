@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, get
+from litestar.params import FromPath
 
 from assay.errors import NotFound
 from assay.kit.hashing import content_hash
@@ -48,7 +49,7 @@ def url(path: str) -> str:
 
 
 @get("/static/{path:path}", include_in_schema=False, sync_to_thread=False, opt={"public": True})
-def serve(request: Request[Any, Any, Any], path: str) -> Response[bytes]:
+def serve(request: Request[Any, Any, Any], path: FromPath[str]) -> Response[bytes]:
     """One static file: immutable when asked for by its present hash, else to be checked again each time."""
     asset = ASSETS.get(str(path).lstrip("/"))
     if asset is None:

@@ -37,7 +37,8 @@ def level(verdict: Verdict) -> str:
 
 def p_text(p: float) -> str:
     """`p = 0.0004`; below one in ten thousand only the bound."""
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+    figure = "< 0.0001" if p < 0.0001 else f"= {p:.2g}" if p < 0.1 else f"= {p:.2f}"
+    return f"p {figure}".replace(" ", NARROW)
 
 
 def sentence(verdict: Verdict) -> str:
@@ -64,11 +65,11 @@ def _evidence(verdict: Verdict) -> list[str]:
         facts[0] += f" {p_text(verdict.p_adjusted)} ({verdict.adjustment or 'adjusted'})"
     elif verdict.p_value is not None:
         facts[0] += f" {p_text(verdict.p_value)}"
-    facts.append(f"n = {verdict.n}")
+    facts.append(f"n = {verdict.n}".replace(" ", NARROW))
     if verdict.n_errors:
         facts.append(f"{verdict.n_errors} {'error' if verdict.n_errors == 1 else 'errors'} counted apart")
     return facts
 
 
 def _blind_spot(verdict: Verdict) -> str:
-    return "" if verdict.mde is None else f"; it would have seen ≥ {quantity(verdict, verdict.mde)}"
+    return "" if verdict.mde is None else f"; it would have seen ≥{NARROW}{quantity(verdict, verdict.mde)}"
