@@ -44,7 +44,9 @@ def horizontal_bars(bars: Sequence[Bar], *, title: str, unit: Unit = Unit.NUMBER
 def _row(bar: Bar, scale: Scale, label: float, *, top: float, unit: Unit) -> Element:
     middle, written = top + _ROW / 2, "not known" if bar.value is None else figure(bar.value, unit)
     end = scale.start if bar.value is None else scale.place(bar.value)
-    parts = [text(fitted(bar.label, label, size=12), label, middle + 4, class_="chart-figure", anchor="end")]
+    parts = [
+        text(fitted(bar.label, label - 6, size=13), label, middle + 4, class_="chart-figure", anchor="end")
+    ]
     if bar.value:
         length = max(1.5, end - scale.start)
         parts.append(

@@ -8,7 +8,7 @@ from assay.charts.svg import Element, Svg, box, element, fitted, group, line, pa
 from assay.wire.verdicts import Outcome, Verdict
 
 _HEAD, _ROW, _FOOT = 34.0, 52.0, 46.0
-_LABEL, _NUMBERS = 0.24, 330.0
+_LABEL, _NUMBERS = 0.22, 384.0
 _MIXED = 12.0
 """Beyond this ratio of widths one scale would flatten a row to a dot: each row then gets its own."""
 
@@ -39,26 +39,27 @@ def forest(
     """
     width = max(640.0, width)
     columns = _columns(width)
-    height = _HEAD + _ROW * max(1, len(verdicts)) + _FOOT
+    bottom = _HEAD + _ROW * max(1, len(verdicts))
     reaches = [reach for reach in map(_reach, verdicts) if reach > 0]
     own = len(reaches) > 1 and max(reaches) > _MIXED * min(reaches)
     widest = max(reaches, default=1.0)
     parts = [_head(columns, width)]
-    bottom = _HEAD + _ROW * len(verdicts)
-    parts.append(line(_zero(columns), _HEAD - 4, _zero(columns), bottom + 6, class_="chart-zero"))
     for number, verdict in enumerate(verdicts):
         reach = (_reach(verdict) or 1.0) if own else widest
         scale = Scale(-reach * 1.08, reach * 1.08, columns.plot_start, columns.plot_end)
         parts.append(_row(verdict, scale, columns, top=_HEAD + _ROW * number, width=width))
-    parts.append(_foot(columns, bottom, widest=None if own else widest, names=(baseline, candidate)))
-    if not verdicts:
+    if verdicts:
+        parts.append(
+            _foot(columns, bottom, widest=None if own else widest, names=(baseline, candidate), width=width)
+        )
+    else:
         parts.append(
             text("No verdict yet", width / 2, _HEAD + _ROW / 2 + 4, class_="chart-quiet", anchor="middle")
         )
     return picture(
         *parts,
         width=width,
-        height=height,
+        height=bottom + _FOOT,
         title=f"{candidate} against {baseline}",
         description=" ".join(in_words(v) for v in verdicts) or "No verdict yet.",
         kind="forest",
@@ -109,9 +110,9 @@ def _columns(width: float) -> _Columns:
         plot_start=label + 12,
         plot_end=right - 12,
         estimate=right,
-        p=right + 180,
-        mde=right + 232,
-        outcome=width - 84,
+        p=right + 196,
+        mde=right + 262,
+        outcome=width - 88,
     )
 
 
@@ -126,7 +127,7 @@ def _head(columns: _Columns, width: float) -> Element:
         text("difference [interval]", columns.estimate, at, class_="chart-head"),
         text("p", columns.p, at, class_="chart-head", anchor="end"),
         text("can see", columns.mde, at, class_="chart-head", anchor="end"),
-        text("outcome", columns.outcome + 0, at, class_="chart-head"),
+        text("outcome", columns.outcome, at, class_="chart-head"),
         line(0, _HEAD - 6, width, _HEAD - 6, class_="chart-rule"),
     )
 
@@ -151,7 +152,7 @@ def _row(verdict: Verdict, scale: Scale, columns: _Columns, *, top: float, width
             class_="chart-figure chart-quiet",
             anchor="end",
         ),
-        marker(verdict.outcome, columns.outcome - 11, middle, size=5),
+        marker(verdict.outcome, columns.outcome - 13, middle, size=5),
         text(
             verdict.outcome.value,
             columns.outcome,
@@ -169,7 +170,8 @@ def _interval(verdict: Verdict, scale: Scale, middle: float) -> list[Element]:
     if verdict.margin is not None:
         lo, hi = scale.place(-verdict.margin), scale.place(verdict.margin)
         parts.append(box(lo, middle - _ROW / 2 + 5, hi - lo, _ROW - 10, class_="chart-margin", radius=2))
-    kind = f"chart-{verdict.outcome.value}"
+    zero, kind = scale.place(0.0), f"chart-{verdict.outcome.value}"
+    parts.append(line(zero, middle - _ROW / 2, zero, middle + _ROW / 2, class_="chart-zero"))
     if verdict.interval is not None:
         lo, hi = scale.place(verdict.interval.lo), scale.place(verdict.interval.hi)
         parts.append(line(lo, middle, hi, middle, class_=f"chart-whisker {kind}"))
@@ -193,9 +195,11 @@ def _figures(verdict: Verdict, columns: _Columns, middle: float) -> list[Element
     ]
 
 
-def _foot(columns: _Columns, bottom: float, *, widest: float | None, names: tuple[str, str]) -> Element:
-    parts: list[Element] = []
+def _foot(
+    columns: _Columns, bottom: float, *, widest: float | None, names: tuple[str, str], width: float
+) -> Element:
     zero = _zero(columns)
+    parts = [line(zero, bottom, zero, bottom + 7, class_="chart-zero")]
     if widest is None:
         parts.append(
             text("0 · each row on its own scale", zero, bottom + 20, class_="chart-tick", anchor="middle")
@@ -209,8 +213,10 @@ def _foot(columns: _Columns, bottom: float, *, widest: float | None, names: tupl
             parts.append(line(at, bottom + 2, at, bottom + 7, class_="chart-axis"))
             label = "0" if tick == 0 else write(tick)
             parts.append(text(label, at, bottom + 20, class_="chart-tick", anchor="middle"))
-    room = (columns.plot_end - columns.plot_start) / 2 - 20
-    lower, higher = (fitted(f"{name} higher", room, size=11) for name in names)
+    lower, higher = (
+        fitted(f"{name} higher", room - 30, size=11)
+        for name, room in zip(names, (zero, width - zero), strict=True)
+    )
     parts.append(text(f"← {lower}", zero - 10, bottom + 37, class_="chart-quiet", anchor="end"))
     parts.append(text(f"{higher} →", zero + 10, bottom + 37, class_="chart-quiet"))
     return group(*parts)

@@ -38,7 +38,7 @@ def time_bars(
         gap = min(2.0, (right - left) * 0.2)
         said = f"{instant(at)} · {'not known' if value is None else figure(value, unit)}"
         if value is None:
-            shape = box(left, up.end, right - left, up.start - up.end, class_="chart-gap")
+            shape = box(left, up.end, right - left + 0.6, up.start - up.end, class_="chart-gap")
         else:
             top = min(up.place(value), up.start - 1.0) if value > 0 else up.start
             shape = box(
@@ -51,6 +51,8 @@ def time_bars(
             )
         hit = box(left, up.end, right - left, up.start - up.end, class_="chart-hit")
         bars.append(group(shape, hit, hover=said))
+    if all(value is None for value in values):
+        bars = [_empty(across, up)]
     return picture(
         *frame,
         *bars,
@@ -90,6 +92,8 @@ def time_lines(
         top=_TOP + _LEGEND,
     )
     parts: list[Element] = [*frame, *_legend(list(lines))]
+    if all(value is None for values in lines.values() for value in values):
+        parts.append(_empty(across, up))
     for number, values in enumerate(lines.values(), start=1):
         kind = f"chart-line chart-{number}" + (" chart-dashed" if number == 2 else "")
         for stretch in _stretches(times_ns, values):
@@ -174,17 +178,14 @@ def _frame(
         if at <= right - 12:
             parts.append(line(at, bottom, at, bottom + 4, class_="chart-axis"))
             parts.append(text(words, at, bottom + 17, class_="chart-tick", anchor="middle"))
-    if all(value is None for values in series for value in values):
-        parts.append(
-            text(
-                "Nothing here yet",
-                (_LEFT + right) / 2,
-                (top + bottom) / 2 + 4,
-                class_="chart-quiet",
-                anchor="middle",
-            )
-        )
     return parts, across, up
+
+
+def _empty(across: Scale, up: Scale) -> Element:
+    middle = (across.start + across.end) / 2
+    return text(
+        "Nothing here yet", middle, (up.start + up.end) / 2 + 4, class_="chart-quiet", anchor="middle"
+    )
 
 
 def _legend(names: Sequence[str]) -> Iterator[Element]:

@@ -10,7 +10,7 @@ from assay.wire.verdicts import Outcome, Verdict
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _ASCII = str.maketrans({
     "─": "-", "├": "[", "┤": "]", "│": "|", "┼": "+", "·": ".", "█": "#", "▲": "^", "▼": "v", "■": "=",
-    "○": "o", "✕": "x", "…": "~", "±": "~", "≥": ">", MINUS: "-", NARROW: " ", "–": "-", "×": "x",
+    "○": "o", "✕": "x", "…": "~", "±": "+-", "≥": ">", MINUS: "-", NARROW: " ", "–": "-", "×": "x",
     "←": "<", "→": ">",
 })  # fmt: skip
 _MARKS = {
@@ -107,7 +107,7 @@ def _told(verdict: Verdict, room: int) -> list[str]:
     parts = [f"{_MARKS[verdict.outcome]} {verdict.outcome.value}"]
     if verdict.estimate is not None:
         interval = verdict.interval
-        write = signed(decimals_for(interval.hi - interval.lo if interval else abs(verdict.estimate)) + 1)
+        write = signed(decimals_for(interval.hi - interval.lo if interval else abs(verdict.estimate)))
         parts.append(
             write(verdict.estimate) + (f" [{write(interval.lo)}, {write(interval.hi)}]" if interval else "")
         )
