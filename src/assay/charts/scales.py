@@ -122,7 +122,7 @@ def _digits(size: float, *, least: int = 0) -> str:
     for edge, mark in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if size >= edge:
             scaled = size / (1e3 if mark == "k" else edge)
-            return f"{scaled:.3g}{mark}" if scaled < 1_000 else f"{scaled:,.0f}{mark}".replace(",", NARROW)
+            return f"{scaled:.3g}{mark}" if scaled < 999.5 else f"{scaled:,.0f}{mark}".replace(",", NARROW)
     if size == 0:
         return "0"
     if size >= 100:
