@@ -1,6 +1,6 @@
 """The forest plot: verdicts one under the other, each with its interval, around the line of no difference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from assay.charts.scales import Scale, decimals_for, figure, inner_ticks, p_words, signed
@@ -66,11 +66,20 @@ def forest(
     )
 
 
+def writer_for(verdict: Verdict) -> Callable[[float], str]:
+    """How a verdict's figures are written: with the decimals that its interval's width deserves."""
+    interval, estimate = verdict.interval, abs(verdict.estimate or 0.0)
+    if interval is None:
+        return signed(decimals_for(estimate, largest=estimate))
+    largest = max(estimate, abs(interval.lo), abs(interval.hi))
+    return signed(decimals_for(interval.hi - interval.lo, largest=largest))
+
+
 def in_words(verdict: Verdict) -> str:
     """A verdict as one sentence, for those who do not see the picture."""
     if verdict.estimate is None:
         return f"{verdict.metric}: {verdict.outcome}, {verdict.note or 'no estimate'}."
-    write = signed(_decimals(verdict))
+    write = writer_for(verdict)
     between = (
         f"interval {write(verdict.interval.lo)} to {write(verdict.interval.hi)}"
         if verdict.interval
@@ -186,7 +195,7 @@ def _interval(verdict: Verdict, scale: Scale, middle: float) -> list[Element]:
 def _figures(verdict: Verdict, columns: _Columns, middle: float) -> list[Element]:
     if verdict.estimate is None:
         return [text("no estimate", columns.estimate, middle + 4, class_="chart-quiet")]
-    write = signed(_decimals(verdict))
+    write = writer_for(verdict)
     interval = verdict.interval
     between = f"[{write(interval.lo)}, {write(interval.hi)}]" if interval else "no interval"
     return [
@@ -228,11 +237,6 @@ def _reach(verdict: Verdict) -> float:
     if verdict.interval is not None:
         ends += [verdict.interval.lo, verdict.interval.hi]
     return max(abs(end) for end in ends)
-
-
-def _decimals(verdict: Verdict) -> int:
-    interval = verdict.interval
-    return decimals_for(interval.hi - interval.lo) if interval else decimals_for(abs(verdict.estimate or 0.0))
 
 
 def _decimals_of(tick: float) -> int:

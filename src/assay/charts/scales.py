@@ -99,11 +99,12 @@ def signed(decimals: int) -> Callable[[float], str]:
     return write
 
 
-def decimals_for(width: float) -> int:
-    """How many decimals tell apart the parts of an interval of this width: two digits of it."""
+def decimals_for(width: float, *, largest: float = 0.0) -> int:
+    """How many decimals tell apart the parts of an interval of this width: two digits of it, seven of `largest`."""
+    room = 8 if largest < 1 else max(0, 6 - math.floor(math.log10(largest)))
     if width <= 0 or not math.isfinite(width):
-        return 3
-    return min(8, max(0, 1 - math.floor(math.log10(width))))
+        return min(3, room)
+    return min(8, room, max(0, 1 - math.floor(math.log10(width))))
 
 
 def p_words(p_value: float | None) -> str:

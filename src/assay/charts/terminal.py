@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from assay.charts.forest import writer_for
 from assay.charts.scales import MINUS, NARROW, Scale, Unit, decimals_for, figure, p_words, signed
 from assay.charts.svg import printable
 from assay.wire.verdicts import Outcome, Verdict
@@ -107,10 +108,10 @@ def _told(verdict: Verdict, room: int) -> list[str]:
     parts = [f"{_MARKS[verdict.outcome]} {verdict.outcome.value}"]
     if verdict.estimate is not None:
         interval = verdict.interval
-        write = signed(decimals_for(interval.hi - interval.lo if interval else abs(verdict.estimate)))
-        parts.append(
-            write(verdict.estimate) + (f" [{write(interval.lo)}, {write(interval.hi)}]" if interval else "")
-        )
+        write = writer_for(verdict)
+        parts.append(write(verdict.estimate))
+        if interval:
+            parts[-1] += f" [{write(interval.lo)}, {write(interval.hi)}]"
     p_value = verdict.p_value if verdict.p_adjusted is None else verdict.p_adjusted
     if p_value is not None:
         parts.append(f"p {p_words(p_value)}")
