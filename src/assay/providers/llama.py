@@ -3,7 +3,7 @@
     [providers.local]
     type = "llama"
     models = "/srv/models"      # default: <data>/models; the model "x" is the file x.gguf there
-    threads = 2                 # default: ASSAY_LLAMA_THREADS, else one per core
+    threads = 2                 # default: ASSAY_LLAMA_THREADS, else one less than cores
     context = 4096              # tokens for each of the parallel calls
     parallel = 4
 
@@ -14,6 +14,7 @@ free port of 127.0.0.1 and answers only to a key that this process made up.
 import asyncio
 import os
 import secrets
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -167,10 +168,17 @@ def _start(model: str, weights: Path, options: LlamaOptions, key: str) -> Any:
 
 
 def _threads() -> int:
-    """From the environment, else one for each core that this process may use."""
+    """From the environment, else one less than the cores that this process may use.
+
+    llama.cpp's threads wait for each other in a loop: as soon as one of them shares its core with somebody, all are ten times
+    slower. One core is left to the event loop and to everybody else.
+    """
     said = os.environ.get(THREADS_VARIABLE, "")
     if said and not (said.isdecimal() and int(said) > 0):
         raise BadRequest(
             f"{THREADS_VARIABLE} is {said!r}: it must be a number of threads", param=THREADS_VARIABLE
         )
-    return int(said) if said else os.cpu_count() or 1
+    if said:
+        return int(said)
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, cores - 1)
