@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 
 from assay.access import Principal, Right
@@ -53,10 +53,10 @@ class DatasetLine(msgspec.Struct, kw_only=True):
 @post("/api/datasets/{name:str}/versions", guards=[requires(Right.EDIT)], status_code=200)
 async def import_version(
     request: Request[Any, Any, Any],
-    name: str,
+    name: FromPath[str],
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
-    notes: str | None = None,
+    notes: FromQuery[str | None] = None,
 ) -> VersionAnswer:
     """Import a file as the body: JSONL, or CSV with the content type `text/csv`. All of its lines, or none."""
     body = await request.body()
@@ -67,7 +67,9 @@ async def import_version(
 
 @get("/api/datasets", guards=[requires(Right.READ)], sync_to_thread=True)
 def list_all(
-    principal: NamedDependency[Principal], records: NamedDependency[Records], cursor: str | None = None
+    principal: NamedDependency[Principal],
+    records: NamedDependency[Records],
+    cursor: FromQuery[str | None] = None,
 ) -> Page[DatasetLine]:
     """Every dataset by name."""
     with records.read() as tx:
@@ -83,7 +85,7 @@ def list_all(
 
 @get("/api/datasets/{name:str}", guards=[requires(Right.READ)], sync_to_thread=True)
 def show(
-    name: str, principal: NamedDependency[Principal], records: NamedDependency[Records]
+    name: FromPath[str], principal: NamedDependency[Principal], records: NamedDependency[Records]
 ) -> DatasetAnswer:
     """A dataset's versions."""
     with records.read() as tx:
@@ -94,26 +96,26 @@ def show(
 
 @get("/api/datasets/{name:str}/cases", guards=[requires(Right.READ)], sync_to_thread=True)
 def list_cases(
-    name: str,
+    name: FromPath[str],
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
-    version: int | None = None,
-    split: str | None = None,
-    cursor: str | None = None,
-    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
+    version: FromQuery[int | None] = None,
+    split: FromQuery[str | None] = None,
+    cursor: FromQuery[str | None] = None,
+    limit: FromQuery[int] = 100,
 ) -> Page[Case]:
     """The cases of a version, the newest by default."""
     with records.read() as tx:
         found = library.get_version(tx, principal.project, name, version)
-        return library.list_cases(tx, found, split=split, cursor=cursor, limit=limit)
+        return library.list_cases(tx, found, split=split, cursor=cursor, limit=min(max(limit, 1), 1000))
 
 
 @get("/api/datasets/{name:str}/export", guards=[requires(Right.READ)], sync_to_thread=True)
 def export(
-    name: str,
+    name: FromPath[str],
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
-    version: int | None = None,
+    version: FromQuery[int | None] = None,
 ) -> Stream:
     """A version as the JSONL file that imports as the same."""
     with records.read() as tx:
@@ -124,7 +126,11 @@ def export(
 
 @get("/api/datasets/{name:str}/diff", guards=[requires(Right.READ)], sync_to_thread=True)
 def diff(
-    name: str, old: int, new: int, principal: NamedDependency[Principal], records: NamedDependency[Records]
+    name: FromPath[str],
+    old: FromQuery[int],
+    new: FromQuery[int],
+    principal: NamedDependency[Principal],
+    records: NamedDependency[Records],
 ) -> DatasetDiff:
     """Ids of the cases that were added, removed or changed between two versions."""
     with records.read() as tx:
@@ -147,7 +153,12 @@ def answer_of(version: DatasetVersion) -> VersionAnswer:
 
 
 def _import(
-    body: bytes, content_type: str, name: str, notes: str | None, principal: Principal, records: Records
+    body: bytes,
+    content_type: str,
+    name: str,
+    notes: str | None,
+    principal: Principal,
+    records: Records,
 ) -> VersionAnswer:
     cases = read_upload(body, content_type)
     with records.write() as tx:

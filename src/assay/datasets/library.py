@@ -115,6 +115,11 @@ def find_cases(tx: Connection, version: DatasetVersion, ids: Iterable[str]) -> d
     return store.find_cases(tx, version, ids)
 
 
+def case_hashes(tx: Connection, version: DatasetVersion) -> dict[str, str]:
+    """Id to the hash of the whole case, in the file's order."""
+    return store.case_hashes(tx, version)
+
+
 def diff(tx: Connection, old: DatasetVersion, new: DatasetVersion) -> DatasetDiff:
     """What changed between two versions, by case id."""
     before, after = store.case_hashes(tx, old), store.case_hashes(tx, new)

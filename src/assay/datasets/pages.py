@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 
 from assay.access import Principal, Right
 from assay.access.guards import requires
@@ -40,7 +41,7 @@ def show_datasets(
     request: Request[Any, Any, Any],
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
-    cursor: str | None = None,
+    cursor: FromQuery[str | None] = None,
 ) -> Response[str]:
     """Every dataset."""
     with records.read() as tx:
@@ -51,12 +52,12 @@ def show_datasets(
 @get("/datasets/{name:str}", guards=[requires(Right.READ)], include_in_schema=False, sync_to_thread=True)
 def show_dataset(
     request: Request[Any, Any, Any],
-    name: str,
+    name: FromPath[str],
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
-    version: int | None = None,
-    split: str | None = None,
-    cursor: str | None = None,
+    version: FromQuery[int | None] = None,
+    split: FromQuery[str | None] = None,
+    cursor: FromQuery[str | None] = None,
 ) -> Response[str]:
     """A version's cases, and the other versions."""
     with records.read() as tx:

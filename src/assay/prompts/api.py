@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from assay.access import Principal, Right
 from assay.access.guards import requires
@@ -25,7 +26,7 @@ class PushRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     name: str
     template: str | None = None
     messages: list[TemplateMessage] = []
-    notes: str | None = None
+    notes: FromQuery[str | None] = None
     labels: list[str] = []
 
 
@@ -106,7 +107,7 @@ class RenderAnswer(msgspec.Struct, kw_only=True):
 
 @post("/api/prompts", guards=[requires(Right.EDIT)], status_code=200, sync_to_thread=True)
 def push(
-    data: PushRequest, principal: NamedDependency[Principal], records: NamedDependency[Records]
+    data: JSONBody[PushRequest], principal: NamedDependency[Principal], records: NamedDependency[Records]
 ) -> VersionAnswer:
     """Save a prompt. The same content again is the same version: `is_new` says which it was."""
     content = PromptContent(data.template, tuple(data.messages))
@@ -123,7 +124,9 @@ def push(
 
 @get("/api/prompts", guards=[requires(Right.READ_PROMPTS)], sync_to_thread=True)
 def list_all(
-    principal: NamedDependency[Principal], records: NamedDependency[Records], cursor: str | None = None
+    principal: NamedDependency[Principal],
+    records: NamedDependency[Records],
+    cursor: FromQuery[str | None] = None,
 ) -> Page[PromptLine]:
     """Every prompt by name."""
     with records.read() as tx:
@@ -142,7 +145,9 @@ def list_all(
 
 
 @get("/api/prompts/{name:str}", guards=[requires(Right.READ_PROMPTS)], sync_to_thread=True)
-def show(name: str, principal: NamedDependency[Principal], records: NamedDependency[Records]) -> PromptAnswer:
+def show(
+    name: FromPath[str], principal: NamedDependency[Principal], records: NamedDependency[Records]
+) -> PromptAnswer:
     """A prompt's versions and labels."""
     with records.read() as tx:
         versions, labels = registry.list_versions(tx, principal.project, name)
@@ -155,7 +160,11 @@ def show(name: str, principal: NamedDependency[Principal], records: NamedDepende
 
 @get("/api/prompts/{name:str}/diff", guards=[requires(Right.READ_PROMPTS)], sync_to_thread=True)
 def diff(
-    name: str, old: str, new: str, principal: NamedDependency[Principal], records: NamedDependency[Records]
+    name: FromPath[str],
+    old: FromQuery[str],
+    new: FromQuery[str],
+    principal: NamedDependency[Principal],
+    records: NamedDependency[Records],
 ) -> DiffAnswer:
     """What changed between two versions, each a number or a hash."""
     with records.read() as tx:
@@ -167,7 +176,10 @@ def diff(
 
 @post("/api/prompts/{name:str}/labels", guards=[requires(Right.EDIT)], status_code=200, sync_to_thread=True)
 def label(
-    name: str, data: LabelRequest, principal: NamedDependency[Principal], records: NamedDependency[Records]
+    name: FromPath[str],
+    data: JSONBody[LabelRequest],
+    principal: NamedDependency[Principal],
+    records: NamedDependency[Records],
 ) -> LabelAnswer:
     """Point a label at a version."""
     with records.write() as tx:
@@ -181,7 +193,7 @@ def label(
 
 @post("/api/prompts/render", guards=[requires(Right.READ_PROMPTS)], status_code=200, sync_to_thread=True)
 def render(
-    data: RenderRequest, principal: NamedDependency[Principal], records: NamedDependency[Records]
+    data: JSONBody[RenderRequest], principal: NamedDependency[Principal], records: NamedDependency[Records]
 ) -> RenderAnswer:
     """Fill in a prompt. A saved one by name, version or label; a template in the body is tried out in a process of its
     own, which takes the right to edit."""
