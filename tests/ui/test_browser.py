@@ -89,7 +89,7 @@ def test_the_page_works_under_its_own_policy(address: str, chromium: Any, width:
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(address)
 
-    page.wait_for_function("Number(document.getElementById('round').textContent) >= 3")
+    page.wait_for_function("Number(document.getElementById('round')?.textContent) >= 3")
     assert page.locator("#work[hx-get]").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
