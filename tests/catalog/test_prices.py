@@ -173,6 +173,13 @@ def test_memory_for_names_that_upstreams_make_up_is_bounded() -> None:
     assert len(prices._found) <= 4096
 
 
+def test_the_lists_are_read_ahead_only_where_a_vendor_may_be_called() -> None:
+    for type, needed in (("llama", False), ("openai", True)):
+        table = VendorTable()
+        PriceBook({"p": ProviderConfig(name="p", type=type)}, table=table).read_ahead()
+        assert bool(table._vendors) is needed
+
+
 SAMPLES = [
     ("openai", "gpt-4o-mini"),
     ("openai", "o3"),

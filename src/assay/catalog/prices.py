@@ -79,6 +79,15 @@ class PriceBook:
             return known[1]
         return self._look_up(key)
 
+    def read_ahead(self) -> None:
+        """Read the vendors' lists (0.2 s) now, in a thread at the start, so that no call waits for them.
+
+        When every provider runs on this machine they are not needed and not read.
+        """
+        for config in self._providers.values():
+            if config.type not in LOCAL_TYPES:
+                self._table.vendor(config.type, config.base_url)
+
     def at(self, provider: str, model: str, at_ns: int) -> Price | None:
         """The price of a provider's model at another time, for spans that come late and for pricing again."""
         config = self._providers.get(provider)
