@@ -169,12 +169,15 @@ def list_all(
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
     task: FromQuery[str | None] = None,
+    variant: FromQuery[str | None] = None,
     dataset: FromQuery[str | None] = None,
     cursor: FromQuery[str | None] = None,
 ) -> Page[RunAnswer]:
     """The runs, newest first."""
     with records.read() as tx:
-        page = planning.list_runs(tx, principal.project, task=task, dataset=dataset, cursor=cursor)
+        page = planning.list_runs(
+            tx, principal.project, task=task, variant=variant, dataset=dataset, cursor=cursor
+        )
         return Page([answer_of(tx, run) for run in page.items], page.next)
 
 

@@ -152,12 +152,15 @@ def list_runs(
     *,
     task: str | None = None,
     dataset: str | None = None,
+    variant: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Run]:
     """Newest first."""
     before = None if cursor is None else str(from_cursor(cursor)[0])
-    found = store.list_runs(tx, project, task=task, dataset=dataset, before=before, limit=limit + 1)
+    found = store.list_runs(
+        tx, project, task=task, dataset=dataset, variant=variant, before=before, limit=limit + 1
+    )
     return Page(found[:limit], to_cursor(found[limit - 1].id) if len(found) > limit else None)
 
 
