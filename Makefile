@@ -17,11 +17,12 @@ $(READY): pyproject.toml requirements/dev.lock scripts/setup
 	@PYTHON="$(PYTHON)" scripts/setup
 	@touch $@
 
-fmt: setup  ## format, and mend what the linter can mend
+fmt: setup  ## format, mend what the linter can mend, write docs/reference
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python scripts/reference.py
 
-check: setup  ## format, lint, strict types, generated reference
+check: setup  ## format, lint, strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

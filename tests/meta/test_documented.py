@@ -23,7 +23,7 @@ def shown(root: Path, word: str) -> Iterator[tuple[str, list[str]]]:
 
 def test_the_reference_is_fresh(root: Path) -> None:
     run = subprocess.run(
-        [sys.executable, "scripts/reference", "--check"],
+        [sys.executable, "scripts/reference.py", "--check"],
         cwd=root,
         capture_output=True,
         text=True,

@@ -9,8 +9,15 @@ from pathlib import Path
 
 LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS = {"assay.stats.compare.compare_paired": 74}
-# A provider type is imported when the first provider of that type is built.
-LAZY_IMPORTS = {"assay.providers.registry": 2}
+# A provider type when the first provider of that type is built; statistics when something is compared, for SciPy takes
+# most of a second; the server when a command needs one in this process.
+LAZY_IMPORTS = {
+    "assay.providers.registry": 2,
+    "assay.evals.comparing": 1,
+    "assay.evals.summing": 1,
+    "assay.cli": 3,
+}
+MIGRATIONS = "assay.records.migrations.versions"
 
 
 def over(found: Mapping[str, int], limit: int, allowed: Mapping[str, int]) -> dict[str, int]:
@@ -33,14 +40,14 @@ def test_no_function_is_over_60_lines(trees: Mapping[str, ast.Module]) -> None:
         f"{name}.{node.name}": (node.end_lineno or 0) - node.lineno + 1
         for name, tree in trees.items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not name.startswith(MIGRATIONS)
     }
     assert over(lengths, 60, LONG_FUNCTIONS) == {}
 
 
 def test_packages_are_at_most_two_deep(paths: Mapping[str, Path]) -> None:
     deep = [name for name, path in paths.items() if name.count(".") - (path.name != "__init__.py") > 2]
-    assert [name for name in deep if not name.startswith("assay.records.migrations.versions")] == []
+    assert [name for name in deep if not name.startswith(MIGRATIONS)] == []
 
 
 def test_own_modules_are_imported_at_the_top(trees: Mapping[str, ast.Module]) -> None:

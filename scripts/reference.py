@@ -1,0 +1,122 @@
+"""Write docs/reference/ from the settings table, the command line and the routes; `--check` only says what is stale."""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+from litestar.handlers import HTTPRouteHandler
+
+from assay import settings
+from assay.app import HANDLERS
+from assay.cli import app
+from assay.gateway import Gateway
+
+FOLDER = Path(__file__).parents[1] / "docs/reference"
+MADE = "<!-- Made by scripts/reference.py; do not edit. -->"
+
+
+def settings_page() -> Iterator[str]:
+    yield from ("# Settings", "", MADE, "")
+    yield "A value is looked for on the command line (`--port`), in the environment (`ASSAY_PORT`), under `[server]` in"
+    yield from ("`assay.toml` (`port = 8700`), and else is the default.", "")
+    yield from ("| name | type | default | |", "| --- | --- | --- | --- |")
+    for row in settings.TABLE:
+        default = "" if row.default is None else f"`{row.default}`" if row.default != "" else "empty"
+        yield f"| `{row.name}` | {row.type.__name__} | {default} | {row.help} |"
+
+
+def commands_page() -> Iterator[str]:
+    yield from ("# Commands", "", MADE)
+    root = typer.main.get_command(app)
+    for path, command in walk("assay", root):
+        yield from (
+            "",
+            f"{'#' * (2 + path.count(' '))} `{path}`",
+            "",
+            (command.help or "").split("\n\n")[0].replace("\n", " "),
+        )
+        rows = [row for row in map(parameter, command.params) if row]
+        if rows:
+            yield from ("", "| | |", "| --- | --- |", *rows)
+
+
+def walk(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    yield path, command
+    for name, inner in sorted(getattr(command, "commands", {}).items()):
+        if not inner.hidden:
+            yield from walk(f"{path} {name}", inner)
+
+
+def parameter(given: Any) -> str | None:
+    said = (given.help or "").replace("|", "\\|")
+    if given.param_type_name == "argument":
+        return f"| `{given.name}` | {said} |"
+    names = " / ".join(f"`{name}`" for name in (*given.opts, *given.secondary_opts))
+    return None if given.hidden or "--help" in given.opts else f"| {names} | {said} |"
+
+
+GATEWAY = {
+    "/v1/chat/completions": "A chat, whole or streamed. `model` is a model or `task:<name>`.",
+    "/v1/completions": "A text that goes on, whole or streamed.",
+    "/v1/models": "The models and tasks that the key may call.",
+}
+OPERATIONS = ("/healthz", "/readyz", "/metrics")
+
+
+def http_page() -> Iterator[str]:
+    yield from ("# HTTP", "", MADE, "")
+    yield from (
+        "A key goes in `Authorization: Bearer …` or `x-api-key`. `/api/openapi.json` has every field.",
+        "",
+    )
+    yield from ("## The data plane", "", "| | |", "| --- | --- |")
+    routes = Gateway(caller=None, tasks=None, snapshot=None, max_body_bytes=0).routes
+    yield from (f"| `{method} {path}` | {GATEWAY[path]} |" for path, (method, _) in sorted(routes.items()))
+    rows = {
+        f"{method} {path}": summary(handler) for handler in HANDLERS for method, path in addresses(handler)
+    }
+    for title, belongs in (
+        ("The control plane", lambda path: path.startswith("/api")),
+        ("Operations", lambda path: path in OPERATIONS),
+        ("Pages", lambda path: not path.startswith(("/api", "/static", *OPERATIONS))),
+    ):
+        yield from ("", f"## {title}", "", "| | |", "| --- | --- |")
+        found = ((row, text) for row, text in rows.items() if belongs(row.partition(" ")[2]))
+        yield from (
+            f"| `{row}` | {text} |" for row, text in sorted(found, key=lambda pair: pair[0].split()[::-1])
+        )
+
+
+def addresses(handler: HTTPRouteHandler) -> Iterator[tuple[str, str]]:
+    for path in handler.paths:
+        for method in handler.http_methods - {"HEAD", "OPTIONS"}:
+            yield method, re.sub(r"\{(\w+):\w+\}", r"{\1}", path)
+
+
+def summary(handler: HTTPRouteHandler) -> str:
+    said = inspect.getdoc(handler.fn) or ""
+    return said.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+
+
+PAGES = {"settings.md": settings_page, "cli.md": commands_page, "http.md": http_page}
+
+
+def main() -> None:
+    stale = []
+    for name, lines in PAGES.items():
+        path, text = FOLDER / name, "\n".join(lines()) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                FOLDER.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        sys.exit(f"Stale in docs/reference: {', '.join(stale)}. Run make fmt.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""A server for the demo: the one that serves the data directory already, else one started for it."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from assay.errors import Unavailable, Unusable
+from assay.sdk.client import Client
+from assay.server import holder
+
+READY_WITHIN_S = 30.0
+STOPPED_WITHIN_S = 30.0
+POLL_S = 0.05
+
+Process = subprocess.Popen[bytes]
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A server that answers, and a client of its control socket."""
+
+    url: str
+    client: Client
+    process: Process | None
+    """None when somebody else started it."""
+
+    def wait(self) -> None:
+        """Until the server that was started here ends, or Ctrl-C."""
+        if self.process is not None:
+            with suppress(KeyboardInterrupt):
+                self.process.wait()
+
+
+@contextmanager
+def serving(data: Path, *, port: int) -> Iterator[Running]:
+    """A server of the data directory; one that was started here ends with the block."""
+    found = _running(data)
+    if found is not None:
+        yield found
+        found.client.close()
+        return
+    with tempfile.TemporaryFile() as said:
+        command = [sys.executable, "-m", "assay", "up", "--data", str(data), "--port", str(port)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)
+        try:
+            started = _wait(process, data, said)
+            yield started
+            started.client.close()
+        finally:
+            _end(process)
+
+
+def _wait(process: Process, data: Path, said: IO[bytes]) -> Running:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline and process.poll() is None:
+        found = _running(data)
+        if found is not None:
+            return msgspec.structs.replace(found, process=process)
+        time.sleep(POLL_S)
+    said.seek(0)
+    text = said.read().decode(errors="replace").strip()
+    raise Unusable(f"The server did not start: {text or 'it said nothing'}", hint="Try `assay up` by itself.")
+
+
+def _running(data: Path) -> Running | None:
+    """The server that says it holds the directory, if it answers: a killed one leaves its word behind."""
+    about = holder(data)
+    if about is None or not about.get("url"):
+        return None
+    client = Client("http://assay", socket=Path(about["socket"]))
+    try:
+        client.get("/healthz")
+    except Unavailable:
+        client.close()
+        return None
+    return Running(about["url"], client, None)
+
+
+def _end(process: Process) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOPPED_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
