@@ -94,7 +94,12 @@ def test_a_kill_at_any_step_repeats_nothing_and_loses_nothing(
             patched.setattr(store_module, "_commit", die)
         elif where == "acknowledge":
             write = store.write
-            patched.setattr(store, "write", lambda *args, **kwargs: (write(*args, **kwargs), die()))
+
+            def write_and_die(*args: Any, **kwargs: Any) -> None:
+                write(*args, **kwargs)
+                raise Killed
+
+            patched.setattr(store, "write", write_and_die)
         elif where == "release":
             patched.setattr(spool, "release", die)
         else:

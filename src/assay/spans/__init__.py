@@ -6,14 +6,18 @@
 
 from assay.spans.collector import Collector, CollectorState, Projector
 from assay.spans.duckdb.store import DuckDBStore
+from assay.spans.quarantine import Quarantine
+from assay.spans.sink import CallSink
 from assay.spans.spool import Receipt, Spool, SpoolState
 from assay.spans.types import SpanStore
 
 __all__ = [
+    "CallSink",
     "Collector",
     "CollectorState",
     "DuckDBStore",
     "Projector",
+    "Quarantine",
     "Receipt",
     "SpanStore",
     "Spool",

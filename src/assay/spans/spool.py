@@ -185,27 +185,33 @@ class Spool:
             self._sync.sync_now()
 
     def admit_telemetry(self) -> None:
-        """Raise `Unavailable` when telemetry must not be taken now: it could not be kept, or would fill the disk."""
+        """Raise `refusal()` when there is one."""
+        if (refused := self.refusal()) is not None:
+            raise refused
+
+    def refusal(self) -> Unavailable | None:
+        """Why telemetry must not be taken now: it could not be kept, or would fill the disk. None when it may."""
         if self.fault is not None:
-            raise Unavailable(
+            return Unavailable(
                 f"Nothing can be kept: {self.fault}.",
                 hint="Free space or repair the disk, then send it again.",
             )
         if self._hold is not None:
-            raise Unavailable(
+            return Unavailable(
                 f"The collector is stuck: {self._hold}.", hint="See /readyz; send it again later."
             )
         if (backlog := self.backlog_bytes) > self._max_backlog_bytes:
-            raise Unavailable(
+            return Unavailable(
                 f"{backlog >> 20} MiB wait to be collected; max_spool_mb is {self._max_backlog_bytes >> 20}.",
                 hint="Send it again when the collector has caught up, or raise max_spool_mb.",
             )
         free = self._free_bytes()
         if free is not None and free < self._min_free_bytes:
-            raise Unavailable(
+            return Unavailable(
                 f"{free >> 20} MiB of disk are free; min_free_disk_mb is {self._min_free_bytes >> 20}.",
                 hint="Free space on the data directory's disk, then send it again.",
             )
+        return None
 
     def admit_strict(self) -> None:
         """Raise `Unavailable` while nothing can be kept: for calls that must not go upstream unless their span is."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -179,6 +179,7 @@ class Facet(msgspec.Struct, frozen=True):
     values: tuple[tuple[str, int], ...]
 
 
+@runtime_checkable
 class SpanStore(Protocol):
     """Where spans, scores and messages are kept. Synchronous and thread-safe; reads are bounded in time and raise
     `Unavailable` past the bound."""

@@ -1,0 +1,100 @@
+"""`assay traces`."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from assay.commands.connection import connect
+from assay.kit.json import pretty
+
+app = typer.Typer(help="What happened: calls and what led to them.", no_args_is_help=True)
+
+_MOST_SHOWN = 2000
+
+
+@app.command("list")
+def list_all(
+    ctx: typer.Context,
+    last: Annotated[str, typer.Option(help="How far back: 15m, 24h, 7d.")] = "24h",
+    model: Annotated[str | None, typer.Option()] = None,
+    task: Annotated[str | None, typer.Option()] = None,
+    variant: Annotated[str | None, typer.Option()] = None,
+    status: Annotated[str | None, typer.Option(help="ok, error, cut or cancelled.")] = None,
+    user: Annotated[str | None, typer.Option()] = None,
+    session: Annotated[str | None, typer.Option()] = None,
+    run: Annotated[str | None, typer.Option(help="The id of an evaluation run.")] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", "-q", help="Text in names, previews and errors.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
+) -> None:
+    """Show traces, newest first."""
+    page = connect(ctx).get(
+        "/api/traces", last=last, model=model, task=task, variant=variant, status=status, user=user, session=session,
+        run=run, q=search, limit=limit,
+    )  # fmt: skip
+    if ctx.obj.json:
+        typer.echo(pretty(page))
+        return
+    table = Table("trace", "start", "name", "model", "task", "ms", "tokens", "USD", "errors", "asked")
+    for trace in page["items"]:
+        table.add_row(*map(escape, _columns(trace)))
+    Console().print(table)
+    if page["next"]:
+        Console(stderr=True).print("[dim]There are more: narrow it down, or raise --limit.[/dim]")
+
+
+@app.command()
+def show(
+    ctx: typer.Context, trace_id: Annotated[str, typer.Argument(help="See `assay traces list`.")]
+) -> None:
+    """Show a trace: its spans, what went in and what came out."""
+    client = connect(ctx)
+    trace = client.get(f"/api/traces/{trace_id}")
+    while trace["next"] is not None:
+        more = client.get(f"/api/traces/{trace_id}", cursor=trace["next"])
+        trace["spans"] += more["spans"]
+        trace["next"] = more["next"]
+    if ctx.obj.json:
+        typer.echo(pretty(trace))
+        return
+    console = Console()
+    for span in trace["spans"]:
+        _print_span(console, span)
+    for score in trace["scores"]:
+        console.print(
+            f"score {escape(score['name'])} = {escape(str(score['value']))} ({score['source']})", style="cyan"
+        )
+
+
+def _columns(trace: dict[str, Any]) -> list[str]:
+    cost = f"{trace['cost_usd']}" + (" + unknown" if trace["cost_unknown"] else "")
+    return [
+        trace["trace_id"], trace["start"][:19].replace("T", " "), trace["name"], trace["model"] or "", trace["task"] or "",
+        f"{trace['duration_ms']:.0f}", str(trace["total_tokens"]), cost, str(trace["errors"] or ""), _visible(trace["input"])[:60],
+    ]  # fmt: skip
+
+
+def _print_span(console: Console, span: dict[str, Any]) -> None:
+    cost = "unknown cost" if span["cost_usd"] is None else f"{span['cost_usd']} USD"
+    head = (
+        f"{span['kind']} {_visible(span['name'])} · {span['status']} · {span['duration_ms']:.0f} ms · {cost}"
+    )
+    console.print(escape(head), style="bold" if span["status"] == "ok" else "bold red")
+    if span["error"]:
+        console.print(escape(_visible(f"  {span['error']['type']}: {span['error']['message']}")), style="red")
+    for label, messages in (("in", span["input"]), ("out", span["output"])):
+        for message in messages:
+            text = message if isinstance(message, str) else pretty(message)
+            console.print(escape(f"  {label}: {_visible(text)[:_MOST_SHOWN]}"))
+
+
+def _visible(text: str) -> str:
+    """What a model wrote must not steer the terminal."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
+        for character in text
+    )
