@@ -11,13 +11,12 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from assay import access, web
-from assay.access import KEYS, SESSIONS, PROJECT
+from assay.access import KEYS, PROJECT, SESSIONS, guards
 from assay.access import api as access_api
-from assay.access import guards
 from assay.access import pages as access_pages
 from assay.calls import Caller
-from assay.catalog import load_config
 from assay.catalog import api as catalog_api
+from assay.catalog import load_config
 from assay.catalog.local import open_catalog
 from assay.decisions import api as decisions_api
 from assay.decisions import pages as decisions_pages
@@ -37,7 +36,7 @@ from assay.settings import Settings
 from assay.snapshot import SnapshotSource
 from assay.spans import Collector, DuckDBStore, Spool
 from assay.spans.quarantine import Quarantine
-from assay.spans.sink import SpoolSink
+from assay.spans.sink import CallSink
 from assay.tasks import TASKS, TaskCalls, apply_tasks
 from assay.tasks import api as tasks_api
 from assay.ui import assets, shell
@@ -67,7 +66,8 @@ class Assay:
         """Open what is kept and begin to work. Raises `Unusable` with what to change."""
         await asyncio.to_thread(self._open)
         self._assemble()
-        await self.jobs.launch()
+        self.providers.build_all()
+        await asyncio.gather(self.jobs.launch(), asyncio.to_thread(self.catalog.prices.read_ahead))
         self.collector.start()
 
     async def stop(self) -> None:
@@ -114,7 +114,7 @@ class Assay:
             models=self.catalog.models,
             providers=self.providers,
             prices=self.catalog.prices,
-            sink=SpoolSink(self.spool, strict=settings.durability == "strict"),
+            sink=CallSink(self.spool, settings.durability),
             keep_content=settings.content == "full",
         )
         self.task_calls = TaskCalls(ReleaseChooser())

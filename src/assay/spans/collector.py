@@ -79,6 +79,7 @@ class Collector:
         self._collected = 0
         self._quarantined = 0
         self._damaged_bytes = 0
+        self._batch_was_full = False
         spool.release(self._position)
 
     @property
@@ -150,7 +151,8 @@ class Collector:
         pause = self._every_s
         while not self._stopping.wait(pause):
             try:
-                while self.collect() and not self._stopping.is_set():
+                # Not again at once for the few events that came meanwhile: each batch costs the calls some of their core.
+                while self.collect() and self._batch_was_full and not self._stopping.is_set():
                     pass
             except Exception as error:
                 log.exception("The collector met something unforeseen")
@@ -180,6 +182,7 @@ class Collector:
             size += len(found.payload)
             if len(arrivals) >= self._max_events or size >= _BATCH_BYTES:
                 break
+        self._batch_was_full = len(arrivals) >= self._max_events or size >= _BATCH_BYTES
         self._behind_since = None if oldest_ns is None else oldest_ns / 1e9
         return arrivals, reached
 
