@@ -1,19 +1,25 @@
 """Everything that is not `/v1`: the control plane's API and the pages, as one Litestar app made of the rooms' handlers."""
 
+import copy
+import functools
 import ipaddress
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from litestar import Litestar, MediaType, Request, Response
+from litestar.concurrency import sync_to_thread
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 from litestar.types.asgi_types import ASGIApp, Receive, Scope, Send
+from litestar.utils import is_async_callable
+from litestar.utils.sync import AsyncCallable
 
 import assay
 from assay import errors
@@ -42,8 +48,8 @@ def build(
         name: Provide(_always(value), sync_to_thread=False, use_cache=True)
         for name, value in dependencies.items()
     }
-    return Litestar(
-        route_handlers=handlers,
+    made = Litestar(
+        route_handlers=[_in_a_thread(handler) for handler in handlers],
         dependencies={**provided, "principal": Provide(guards.principal, sync_to_thread=False)},
         guards=[guards.signed_in],
         exception_handlers={
@@ -65,6 +71,40 @@ def build(
         logging_config=None,
         on_app_init=list(on_app_init),
     )
+    _unwrap_twice_wrapped(made)
+    return made
+
+
+def _in_a_thread(handler: ControllerRouterHandler) -> ControllerRouterHandler:
+    """The handler with its `sync_to_thread` done here.
+
+    Litestar 2 registers a handler again for each further method on its path, and each time wraps a synchronous function
+    anew, after which it answers with a coroutine (litestar#4738, mended in 3 only). An async function it leaves alone.
+    """
+    if (
+        not isinstance(handler, HTTPRouteHandler)
+        or not handler.sync_to_thread
+        or is_async_callable(handler.fn)
+    ):
+        return handler
+    function = handler.fn
+
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return await sync_to_thread(function, *args, **kwargs)
+
+    threaded = copy.copy(handler)
+    threaded._fn = call
+    return threaded
+
+
+def _unwrap_twice_wrapped(app: Litestar) -> None:
+    """Litestar 2.25 registers a path's handlers again for each further method, and wraps a sync one in a thread each
+    time: its second thread would only return a coroutine."""
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            while isinstance(handler.fn, AsyncCallable) and isinstance(handler.fn.func, AsyncCallable):
+                handler._fn = handler.fn.func
 
 
 class HostCheck:
@@ -75,7 +115,7 @@ class HostCheck:
         self._allowed = {"localhost", *(name.strip().lower() for name in allowed if name.strip())}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._is_allowed(scope):
+        if not self._is_allowed(scope):
             refused = errors.Forbidden(
                 "This host name is not one of this server's", hint="Add it to the setting allowed_hosts."
             )

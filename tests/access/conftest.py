@@ -26,7 +26,10 @@ class House:
         with self.records.write() as tx:
             self.admin_key = prepare(tx, None) or ""
         self.snapshot = SnapshotSource(self.records, [KEYS, SESSIONS])
-        self.app: Litestar = web.build(
+
+    def build(self) -> Litestar:
+        """A new app over these records. Each client gets its own, since an app belongs to one event loop."""
+        return web.build(
             handlers=[*api.handlers, *pages.handlers],
             dependencies={
                 "records": self.records,
@@ -47,7 +50,7 @@ class House:
 
     def client(self, key: str | None = None) -> TestClient[Litestar]:
         """A client, with a key or without, that follows no redirect by itself."""
-        client = TestClient(self.app, base_url="http://assay.test", raise_server_exceptions=False)
+        client = TestClient(self.build(), base_url="http://assay.test", raise_server_exceptions=False)
         client.follow_redirects = False
         if key is not None:
             client.headers["authorization"] = f"Bearer {key}"

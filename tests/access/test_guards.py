@@ -24,11 +24,12 @@ def room_with(house: Any, *guards: Any) -> Litestar:
     def guarded() -> str:
         return "ok"
 
+    app = house.build()
     return Litestar(
         [open_to_all, plain, guarded],
         guards=[signed_in],
-        state=house.app.state,
-        exception_handlers=house.app.exception_handlers,
+        state=app.state,
+        exception_handlers=app.exception_handlers,
     )
 
 

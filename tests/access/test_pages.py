@@ -43,7 +43,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(house: Any) -> No
 
 
 def test_over_tls_the_cookie_stays_on_tls(house: Any) -> None:
-    with TestClient(house.app, base_url="https://assay.test") as client:
+    with TestClient(house.build(), base_url="https://assay.test") as client:
         client.follow_redirects = False
         assert "Secure" in client.post("/login", data={"key": house.admin_key}).headers["set-cookie"]
 
@@ -95,6 +95,15 @@ def test_a_key_made_in_the_browser_is_shown_once_and_can_be_revoked(house: Any) 
             answer = client.post(f"/keys/{key_id}/revoke", data={"csrf_token": token})
             assert (answer.status_code, answer.headers["location"]) == (303, "/keys")
             assert shop.get("/api/whoami").status_code == 401
+
+
+def test_every_method_of_a_path_answers_in_every_app_that_is_built(house: Any) -> None:
+    for _ in range(2):
+        with house.client(house.admin_key) as client:
+            assert client.get("/keys").status_code == 200
+            assert client.post("/keys", data={"name": "shop"}).status_code == 200
+            assert client.get("/api/keys").status_code == 200
+            assert client.post("/api/keys", json={"name": "shop"}).status_code == 201
 
 
 def test_a_mistake_in_the_form_is_explained_on_the_page(house: Any) -> None:
