@@ -18,8 +18,13 @@ from assay.calls import Caller
 from assay.catalog import api as catalog_api
 from assay.catalog import load_config
 from assay.catalog.local import open_catalog
+from assay.datasets import api as datasets_api
+from assay.datasets import pages as datasets_pages
 from assay.decisions import api as decisions_api
 from assay.decisions import pages as decisions_pages
+from assay.evals import KIND as EVAL_RUN
+from assay.evals import EvalRuns
+from assay.evals import api as evals_api
 from assay.gateway import Gateway
 from assay.jobs import Jobs
 from assay.jobs import api as jobs_api
@@ -39,6 +44,8 @@ from assay.spans.quarantine import Quarantine
 from assay.spans.sink import CallSink
 from assay.tasks import TASKS, TaskCalls, apply_tasks
 from assay.tasks import api as tasks_api
+from assay.traces import api as traces_api
+from assay.traces import pages as traces_pages
 from assay.ui import assets, shell
 
 log = logging.getLogger(__name__)
@@ -119,6 +126,7 @@ class Assay:
         )
         self.task_calls = TaskCalls(ReleaseChooser())
         self.jobs = Jobs(jobs_engine.database_url(self.records, settings.data_path), self.records)
+        self.jobs.register(EVAL_RUN, EvalRuns(self.records, self.caller).run)
         max_body_bytes = int(settings.max_body_mb * _MIB)
         self.gateway = Gateway(
             caller=self.caller, tasks=self.task_calls, snapshot=self.snapshot, max_body_bytes=max_body_bytes
@@ -237,11 +245,16 @@ HANDLERS = [
     *access_api.handlers,
     *access_pages.handlers,
     *catalog_api.handlers,
+    *datasets_api.handlers,
+    *datasets_pages.handlers,
     *decisions_api.handlers,
     *decisions_pages.handlers,
+    *evals_api.handlers,
     *jobs_api.handlers,
     *jobs_pages.handlers,
     *prompts_api.handlers,
     *releases_api.handlers,
     *tasks_api.handlers,
+    *traces_api.handlers,
+    *traces_pages.handlers,
 ]

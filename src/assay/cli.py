@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 import assay
-from assay.commands import keys, models, prompts, releases, tasks
+from assay.commands import datasets, demo, keys, models, prompts, releases, tasks, traces
 from assay.commands.connection import Invocation
 from assay.errors import AssayError, MissingExtra
 from assay.settings import Settings, load
@@ -29,8 +29,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for noun in (keys, models, prompts, releases, tasks):
+for noun in (datasets, keys, models, prompts, releases, tasks, traces):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
+app.command()(demo.demo)
 
 _USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]  # its own name for it is private
 errors_console = Console(stderr=True)
@@ -123,7 +124,7 @@ def _serve(data: Path) -> Iterator[Path]:
         yield socket
 
 
-def _server():  # type: ignore[no-untyped-def]
+def _server() -> "tuple[Callable[..., None], Callable[[Path | None, Mapping[str, object]], Settings]]":
     try:
         from assay.catalog import load_config
         from assay.server import run
@@ -132,7 +133,7 @@ def _server():  # type: ignore[no-untyped-def]
             raise
         raise MissingExtra("A server in this process", extra="server") from error
 
-    def settings_of(config: Path | None, chosen: dict[str, object]) -> Settings:
+    def settings_of(config: Path | None, chosen: Mapping[str, object]) -> Settings:
         return load(chosen=chosen, environ=os.environ, file=load_config(config).server)
 
     return run, settings_of

@@ -1,0 +1,54 @@
+"""The gateway as `benchmarks/gateway.py` measures it: `full` as `assay up` runs it, `bare` with key check and routing only.
+
+    python benchmarks/gateway_server.py {full|bare} PORT UPSTREAM_URL DATA_DIRECTORY KEY
+"""
+
+import sys
+from pathlib import Path
+
+import assay.app
+from assay.server import run
+from assay.settings import load
+from assay.wire.spans import Event
+
+CONFIG = """\
+[providers.upstream]
+type = "openai"
+base_url = "{url}"
+[models.m]
+route = [{{ provider = "upstream", model = "m" }}]
+price = {{ input_usd_per_mtok = 0.15, output_usd_per_mtok = 0.60 }}
+"""
+
+
+class Nowhere:
+    """A sink that keeps nothing."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        """Takes what `CallSink` takes."""
+
+    def admit(self) -> None:
+        """Every call."""
+
+    def append(self, events: list[Event]) -> bool:
+        """Dropped."""
+        return True
+
+    async def keep(self, events: list[Event]) -> bool:
+        """Dropped."""
+        return True
+
+
+def main() -> None:
+    """Serve until killed."""
+    kind, port, url, data, key = sys.argv[1:]
+    Path(data).mkdir(parents=True, exist_ok=True)
+    config = Path(data) / "assay.toml"
+    config.write_text(CONFIG.format(url=url))
+    if kind == "bare":
+        assay.app.CallSink = Nowhere  # type: ignore[misc,assignment]
+    settings = load(chosen={"port": int(port), "data": data, "admin_key": key, "log_level": "warning"})
+    run(settings, config, on_ready=lambda started: print(started.url, flush=True))
+
+
+main()
