@@ -18,7 +18,7 @@ from assay.records import Records
 from assay.snapshot import SnapshotSource
 from assay.spans import Collector, DuckDBStore, Quarantine, Spool
 from assay.traces import api, pages
-from assay.ui import shell
+from assay.ui import assets, shell
 from assay.wire.spans import Span, SpanKind
 
 
@@ -35,7 +35,7 @@ class House:
         self.store = DuckDBStore(directory / "spans.duckdb", memory_mb=128, threads=1)
         self.collector = Collector(self.spool, self.store, Quarantine(directory / "quarantine"))
         self.app: Litestar = web.build(
-            handlers=[*api.handlers, *pages.handlers],
+            handlers=[*assets.handlers, *api.handlers, *pages.handlers],
             dependencies={
                 "records": self.records,
                 "snapshot": self.snapshot,

@@ -108,7 +108,7 @@ class StoredSpan(msgspec.Struct, frozen=True, kw_only=True):
 
 class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
     """A trace as lists show it. What it is called and shows is its first span's; cost and tokens are those of its model
-    calls, and `cost_unknown` says how many of these have no price."""
+    calls, and `cost_unknown` says how many of these have no price. `errors` leaves out attempts: a retry may have mended one."""
 
     trace_id: str
     name: str

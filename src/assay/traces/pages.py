@@ -21,6 +21,7 @@ from assay.traces.pictures import Picture, pictures_of
 from assay.traces.query import DEFAULT_LAST
 from assay.traces.waterfall import Waterfall, chosen, lay_out
 from assay.ui import shell
+from assay.ui.filters import clip, visible
 from assay.wire.messages import Tool
 from assay.wire.scores import Score
 from assay.wire.spans import SpanStatus
@@ -95,7 +96,7 @@ def show_overview(
     overview: Overview = read_overview(span_store, filter)
     context = OverviewContext(
         last=last,
-        ranges=RANGES,
+        ranges=_with(RANGES, last),
         total=overview.total,
         by_model=overview.by_model,
         pictures=pictures_of(overview),
@@ -188,7 +189,7 @@ def _choices(store: SpanStore, filter: SpanFilter, given: dict[str, str]) -> dic
     for field, values in found.items():
         now = given.get(field)
         offered = values if not now or now in values else [*values, now]
-        menus[field] = [("", "any"), *((value, value) for value in offered)]
+        menus[field] = [("", "any"), *((value, visible(clip(value, 60))) for value in offered)]
     return menus
 
 

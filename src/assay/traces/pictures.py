@@ -18,7 +18,7 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 def pictures_of(overview: Overview) -> list[Picture]:
-    """Traffic, errors, cost and latency over time.
+    """Traffic, errors, cost, latencies and tokens over time.
 
     A stretch in which no cost is known is a gap; one in which some are is drawn with those.
     """
@@ -26,6 +26,11 @@ def pictures_of(overview: Overview) -> list[Picture]:
     traffic = [bucket.traffic for bucket in overview.over_time]
     step_ns = overview.bucket_ns
     costs = [None if one.calls and one.cost_unknown == one.calls else float(one.cost_usd) for one in traffic]
+    first: dict[str, Sequence[float | None]] = {
+        "median": [one.first_output_p50_ms for one in traffic],
+        "95 %": [one.first_output_p95_ms for one in traffic],
+    }
+    tokens = [one.input_tokens + one.output_tokens for one in traffic]
     latency: dict[str, Sequence[float | None]] = {
         "median": [one.p50_ms for one in traffic],
         "95 %": [one.p95_ms for one in traffic],
@@ -37,5 +42,7 @@ def pictures_of(overview: Overview) -> list[Picture]:
         ),
         "Cost": time_bars(times, costs, step_ns=step_ns, title="Cost", unit=Unit.USD, series=3),
         "Latency": time_lines(times, latency, step_ns=step_ns, title="Latency", unit=Unit.MS),
+        "First output": time_lines(times, first, step_ns=step_ns, title="First output", unit=Unit.MS),
+        "Tokens": time_bars(times, tokens, step_ns=step_ns, title="Tokens", series=4),
     }
     return [Picture(title, svg) for title, svg in bars.items()]

@@ -55,7 +55,7 @@ _TRACES = f"""
         SELECT trace_id, max(start_ns) AS newest_ns FROM live_spans WHERE <where>
         GROUP BY trace_id <having> ORDER BY newest_ns DESC, trace_id DESC LIMIT ?
     )
-    SELECT trace_id, any_value(newest_ns), min(start_ns), max(end_ns), count(*), count(*) FILTER ({_FAILED}),
+    SELECT trace_id, any_value(newest_ns), min(start_ns), max(end_ns), count(*), count(*) FILTER ({_FAILED} AND kind <> 'attempt'),
         count(*) FILTER (kind = 'model'), coalesce(sum(cost_usd) FILTER (kind = 'model'), 0),
         count(*) FILTER (kind = 'model' AND cost_usd IS NULL),
         coalesce(sum({_INPUTS} + {_OUTPUTS}) FILTER (kind = 'model'), 0)::BIGINT,
