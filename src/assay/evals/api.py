@@ -17,6 +17,7 @@ from assay.errors import BadRequest
 from assay.evals import comparing, gating, planning, reports
 from assay.evals.comparing import Show
 from assay.evals.planning import Examples
+from assay.evals.store import Which
 from assay.evals.types import CaseScore, Comparison, ComparisonOptions, Difference, Result, Run, RunOptions
 from assay.jobs import Jobs, Status, get_job
 from assay.kit.clock import rfc3339
@@ -65,6 +66,7 @@ class SummaryAnswer(msgspec.Struct, kw_only=True):
     n_errors: int
     n_cached: int
     cost_usd: Decimal | None
+    n_unpriced: int
     input_tokens: int
     output_tokens: int
     latency_ms: float | None
@@ -100,6 +102,7 @@ class CaseAnswer(msgspec.Struct, kw_only=True):
     output: str | None
     error: dict[str, str] | None
     scores: dict[str, CaseScore]
+    is_wrong: bool
     trace_id: str | None
     span_id: str | None
     input_tokens: int | None
@@ -195,16 +198,14 @@ def list_cases(
     run_id: FromPath[str],
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
-    only_errors: FromQuery[bool] = False,
+    which: FromQuery[Which] = "all",
     cursor: FromQuery[str | None] = None,
     limit: FromQuery[int] = 100,
 ) -> Page[CaseAnswer]:
     """The cases that have their result, in the dataset's order."""
     with records.read() as tx:
         run = planning.get_run(tx, principal.project, run_id)
-        page = planning.list_results(
-            tx, run, only_errors=only_errors, cursor=cursor, limit=min(max(limit, 1), _MOST)
-        )
+        page = planning.list_results(tx, run, which=which, cursor=cursor, limit=min(max(limit, 1), _MOST))
     return Page([case_of(result) for result in page.items], page.next)
 
 
@@ -334,6 +335,7 @@ def case_of(result: Result) -> CaseAnswer:
         output=result.output,
         error=error,
         scores=result.scores,
+        is_wrong=result.is_wrong,
         trace_id=result.trace_id,
         span_id=result.span_id,
         input_tokens=result.input_tokens,

@@ -1,21 +1,28 @@
-"""Running: each case is asked, scored and written down before it counts."""
+"""The job of a run: ask for every case that has no result yet, score the answer, write both down.
+
+A run that was killed goes on where it stopped: what is written is skipped, so only the calls that were in flight are made
+again. A case whose call failed, after the pipeline's own retries, is an error of that case. What would fail for every case
+fails the run: an input that does not fit or a model that is gone before anything is paid, a disk that is full at once.
+"""
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
-from assay.calls import Call, CallContext, Caller
-from assay.catalog.models import ModelConfig
+from assay.calls import Answer, Call, CallContext, Caller
 from assay.datasets import Case
-from assay.errors import AssayError, BadRequest
+from assay.errors import AssayError, BadRequest, Conflict, NotFound, Upstream
 from assay.evals import store
 from assay.evals.cases import cache_key, messages_of
+from assay.evals.keeping import Keeper, Kept
 from assay.evals.planning import KIND as KIND
 from assay.evals.planning import cases_of, get_run
 from assay.evals.summing import summarize
-from assay.evals.types import CachedAnswer, CaseScore, Result, Run
+from assay.evals.types import CachedAnswer, CaseScore, Result, Run, RunSummary
 from assay.jobs import JobContext
+from assay.kit import ids
 from assay.kit.clock import SYSTEM, Clock
 from assay.kit.money import usd
 from assay.records import Records
@@ -26,12 +33,23 @@ from assay.tasks.table import CompiledVariant, compile_variant
 ENVIRONMENT = "evaluation"
 """Where the calls of runs belong, so that no picture of production traffic holds them."""
 
+_LOOKED_UP = 500
+
+
+class _Todo(msgspec.Struct, frozen=True):
+    """A case without a result; `key` names its answer in the cache, `known` is one that was found there."""
+
+    position: int
+    case: Case
+    key: str = ""
+    known: CachedAnswer | None = None
+
 
 class _Work(msgspec.Struct, frozen=True):
-    """What is left of a run, and what its cases need."""
+    """What is left of a run, and what its cases need. Without a variant the outputs were made elsewhere."""
 
     run: Run
-    pending: list[tuple[int, Case]]
+    todo: list[_Todo]
     scorers: list[BoundScorer]
     variant: CompiledVariant | None
     outputs: dict[str, str]
@@ -48,104 +66,151 @@ class EvalRuns:
     async def run(self, context: JobContext) -> dict[str, object]:
         """Do the cases that have no result yet, a few at once, then sum up."""
         work = await asyncio.to_thread(self._work, context)
-        run, count = work.run, len(work.pending)
+        run, count = work.run, len(work.todo)
         done = run.cases - count
         context.log(
             f"{run.title} on {run.dataset} v{run.dataset_version}: {count} of {run.cases} cases to do"
         )
         context.progress(done, run.cases)
-        queue = iter(work.pending)
 
-        async def worker() -> None:
+        def written(results: list[Result]) -> None:
             nonlocal done
-            for position, case in queue:
-                if context.cancelled():
-                    return
-                await self._case(work, position, case)
-                done += 1
-                context.progress(done, run.cases)
+            done += len(results)
+            context.progress(done, run.cases)
+            for each in results:
+                if each.error_message is not None:
+                    context.log(f"{each.case_id}: {each.error_message}")
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(run.options.concurrency, count)):
-                group.create_task(worker())
+        await self._do(work, Keeper(self._records, run, written), context)
         if not context.cancelled():
             await asyncio.to_thread(self._end, run)
         return {"run_id": run.id}
 
     def _work(self, context: JobContext) -> _Work:
+        """Everything that may refuse the whole run does so here."""
         with self._records.read() as tx:
             run = get_run(tx, context.project, str(context.arguments["run_id"]))
             finished = store.result_ids(tx, run)
-            pending = [(at, case) for at, case in enumerate(cases_of(tx, run)) if case.id not in finished]
-            is_live = run.variant_hash is not None and run.task is not None
-            variant = get_variant(tx, run.project, run.task or "", run.variant) if is_live else None
-            outputs = {} if is_live else store.all_outputs(tx, run)
-        scorers = [bind(scorer.specification) for scorer in run.scorers]
-        return _Work(run, pending, scorers, None if variant is None else compile_variant(variant), outputs)
+            todo = [_Todo(at, case) for at, case in enumerate(cases_of(tx, run)) if case.id not in finished]
+            scorers = _scorers(run)
+            if run.variant_hash is None or run.task is None:
+                return _Work(run, todo, scorers, None, store.all_outputs(tx, run))
+            variant = compile_variant(get_variant(tx, run.project, run.task, run.variant))
+        return _Work(run, self._looked_up(run, variant, todo), scorers, variant, {})
 
-    async def _case(self, work: _Work, position: int, case: Case) -> None:
-        if work.variant is None:
-            result, answer = _recorded(work.outputs, position, case), None
-        else:
-            result, answer = await self._asked(work.run, work.variant, position, case)
-        # Shielded: an answer that was paid for is written down even if the run is stopped at this moment.
-        await asyncio.shield(asyncio.to_thread(self._keep, work, case, result, answer))
+    def _looked_up(self, run: Run, variant: CompiledVariant, todo: list[_Todo]) -> list[_Todo]:
+        """With the answers that are known. This renders every request, so one that does not fit is found now."""
+        keyed = [msgspec.structs.replace(each, key=self._key(run, variant, each.case)) for each in todo]
+        known: dict[str, CachedAnswer] = {}
+        if run.options.use_cache:
+            with self._records.read() as tx:
+                for begin in range(0, len(keyed), _LOOKED_UP):
+                    keys = [each.key for each in keyed[begin : begin + _LOOKED_UP]]
+                    known |= store.find_answers(tx, run.project, keys)
+        return [msgspec.structs.replace(each, known=known.get(each.key)) for each in keyed]
+
+    def _key(self, run: Run, variant: CompiledVariant, case: Case) -> str:
+        model = self._caller.models.get(variant.variant.spec.model)
+        if model is None:
+            raise NotFound(
+                f"The model {variant.variant.spec.model!r} does not exist",
+                hint="Was it taken out of the configuration?",
+            )
+        try:
+            return cache_key(messages_of(variant, case), model, salt=run.options.salt)
+        except AssayError as error:
+            raise BadRequest(
+                f"The case {case.id!r} cannot be asked: {error.message}", hint=error.hint
+            ) from error
+
+    async def _do(self, work: _Work, keeper: Keeper, context: JobContext) -> None:
+        """Until all is done, a worker fails, nothing can be written, or the job is to stop. What was answered is written."""
+        queue = iter(work.todo)
+        writing = asyncio.create_task(keeper.keep_writing())
+        workers = [
+            asyncio.create_task(self._worker(work, queue, keeper, context))
+            for _ in range(min(work.run.options.concurrency, len(work.todo)))
+        ]
+        working = asyncio.gather(*workers)
+        either: set[asyncio.Future[Any]] = {writing, working}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                await working
+        finally:
+            working.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            keeper.close()
+            await writing
+
+    async def _worker(self, work: _Work, queue: Iterator[_Todo], keeper: Keeper, context: JobContext) -> None:
+        for todo in queue:
+            if context.cancelled():
+                return
+            keeper.keep(await self._case(work, todo))
+
+    async def _case(self, work: _Work, todo: _Todo) -> Kept:
+        result, answer = self._recorded(work, todo), None
+        if work.variant is not None:
+            result, answer = await self._asked(work.run, work.variant, todo)
+        scores = await asyncio.to_thread(_scores, work.scorers, todo.case, result)
+        is_wrong = any(score.value is False for score in scores.values())
+        made = msgspec.structs.replace(result, scores=scores, is_wrong=is_wrong, at_ns=self._clock.now_ns())
+        return Kept(made, answer)
 
     async def _asked(
-        self, run: Run, variant: CompiledVariant, position: int, case: Case
+        self, run: Run, variant: CompiledVariant, todo: _Todo
     ) -> tuple[Result, CachedAnswer | None]:
         """The output of a case, remembered or fresh; a fresh one comes with what to remember."""
-        try:
-            request = messages_of(variant, case)
-            key = cache_key(request, self._model(request.model), salt=run.options.salt)
-            known = await asyncio.to_thread(self._find_answer, run, key) if run.options.use_cache else None
-            if known is not None:
-                return _remembered(known, position, case), None
-            context = CallContext(
-                project=run.project,
-                environment=ENVIRONMENT,
-                task=run.task,
-                variant=run.variant,
-                run_id=run.id,
-                case_id=case.id,
-            )
-            answer = await self._caller.complete(Call("chat", request, context))
-        except AssayError as error:
-            return _failed(error, position, case), None
-        span = answer.span
-        result = Result(
-            case_id=case.id,
-            position=position,
-            output=answer.response.text,
-            trace_id=span.trace_id,
-            span_id=span.span_id,
-            input_tokens=None if span.usage is None else span.usage.total_input,
-            output_tokens=None if span.usage is None else span.usage.total_output,
-            cost_usd=answer.cost_usd,
-            latency_ms=(span.end_ns - span.start_ns) / 1e6,
+        if todo.known is not None:
+            return _remembered(todo.known, todo), None
+        context = CallContext(
+            project=run.project,
+            environment=ENVIRONMENT,
+            task=run.task,
+            variant=run.variant,
+            run_id=run.id,
+            case_id=todo.case.id,
+            trace_id=ids.uuid7_hex(),
         )
-        return result, _to_remember(key, result)
+        try:
+            answer = await self._caller.complete(Call("chat", messages_of(variant, todo.case), context))
+        except Upstream as error:
+            return _failed(error, todo, trace_id=context.trace_id), None
+        result = _answered(answer, todo)
+        return result, _to_remember(todo.key, result, self._clock) if self._is_own(answer) else None
 
-    def _model(self, name: str) -> ModelConfig | None:
-        return self._caller.models.get(name)
+    def _recorded(self, work: _Work, todo: _Todo) -> Result:
+        output = work.outputs.get(todo.case.id)
+        if output is None:
+            return _failed(BadRequest("No output was sent for this case"), todo)
+        return Result(case_id=todo.case.id, position=todo.position, output=output, cost_usd=usd(0))
 
-    def _find_answer(self, run: Run, key: str) -> CachedAnswer | None:
-        with self._records.read() as tx:
-            return store.find_answer(tx, run.project, key)
+    def _is_own(self, answer: Answer) -> bool:
+        """Whether the model itself answered: what a fallback said in an outage is not remembered for other runs."""
+        span = answer.span
+        model = self._caller.models.get(span.model or "")
+        ways = () if model is None else model.route
+        return any((way.provider, way.model) == (span.provider, span.upstream_model) for way in ways)
 
-    def _keep(self, work: _Work, case: Case, result: Result, answer: CachedAnswer | None) -> None:
-        now_ns = self._clock.now_ns()
-        scored = msgspec.structs.replace(result, scores=_scores(work.scorers, case, result), at_ns=now_ns)
-        with self._records.write() as tx:
-            store.add_result(tx, work.run, scored)
-            if answer is not None:
-                store.keep_answer(tx, work.run.project, msgspec.structs.replace(answer, created_at_ns=now_ns))
-
-    def _end(self, run: Run) -> None:
+    def _end(self, run: Run) -> RunSummary:
         with self._records.read() as tx:
             summary = summarize(tx, run)
         with self._records.write() as tx:
             store.end_run(tx, run, summary=summary, at_ns=self._clock.now_ns())
+        return summary
+
+
+def _scorers(run: Run) -> list[BoundScorer]:
+    """The run's scorers, made again. Raises `Conflict` when one has become another since the run was started."""
+    made = [bind(scorer.specification) for scorer in run.scorers]
+    for kept, bound in zip(run.scorers, made, strict=True):
+        if kept.version != bound.version:
+            raise Conflict(
+                f"The scorer {kept.name!r} has changed since this run was started",
+                hint="Start another run: the answers that are there already are not paid again.",
+            )
+    return made
 
 
 def _scores(scorers: list[BoundScorer], case: Case, result: Result) -> dict[str, CaseScore]:
@@ -161,16 +226,25 @@ def _iter_scores(scorers: list[BoundScorer], case: Case, output: str) -> Iterato
             yield scorer.metric, CaseScore(score.value, score.explanation)
 
 
-def _recorded(outputs: dict[str, str], position: int, case: Case) -> Result:
-    if case.id in outputs:
-        return Result(case_id=case.id, position=position, output=outputs[case.id], cost_usd=usd(0))
-    return _failed(BadRequest("No output was sent for this case"), position, case)
-
-
-def _remembered(known: CachedAnswer, position: int, case: Case) -> Result:
+def _answered(answer: Answer, todo: _Todo) -> Result:
+    span = answer.span
     return Result(
-        case_id=case.id,
-        position=position,
+        case_id=todo.case.id,
+        position=todo.position,
+        output=answer.response.text,
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        input_tokens=None if span.usage is None else span.usage.total_input,
+        output_tokens=None if span.usage is None else span.usage.total_output,
+        cost_usd=answer.cost_usd,
+        latency_ms=(span.end_ns - span.start_ns) / 1e6,
+    )
+
+
+def _remembered(known: CachedAnswer, todo: _Todo) -> Result:
+    return Result(
+        case_id=todo.case.id,
+        position=todo.position,
         output=known.output,
         trace_id=known.trace_id,
         span_id=known.span_id,
@@ -182,7 +256,7 @@ def _remembered(known: CachedAnswer, position: int, case: Case) -> Result:
     )
 
 
-def _to_remember(key: str, result: Result) -> CachedAnswer:
+def _to_remember(key: str, result: Result, clock: Clock) -> CachedAnswer:
     return CachedAnswer(
         key=key,
         output=result.output or "",
@@ -191,15 +265,16 @@ def _to_remember(key: str, result: Result) -> CachedAnswer:
         trace_id=result.trace_id,
         span_id=result.span_id,
         latency_ms=result.latency_ms,
-        created_at_ns=0,
+        created_at_ns=clock.now_ns(),
     )
 
 
-def _failed(error: AssayError, position: int, case: Case) -> Result:
+def _failed(error: AssayError, todo: _Todo, *, trace_id: str | None = None) -> Result:
     return Result(
-        case_id=case.id,
-        position=position,
+        case_id=todo.case.id,
+        position=todo.position,
         error_type=type(error).__name__,
         error_message=error.message[:2000],
         cost_usd=usd(0),
+        trace_id=trace_id,
     )

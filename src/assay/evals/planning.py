@@ -10,6 +10,7 @@ from assay.datasets import library as datasets
 from assay.errors import BadRequest, NotFound
 from assay.evals import store
 from assay.evals.cases import messages_of
+from assay.evals.store import Which
 from assay.evals.types import Result, Run, RunOptions, RunScorer
 from assay.jobs import Jobs
 from assay.kit.clock import SYSTEM, Clock
@@ -165,15 +166,15 @@ def list_runs(
 
 
 def list_results(
-    tx: Connection, run: Run, *, only_errors: bool = False, cursor: str | None = None, limit: int = 100
+    tx: Connection, run: Run, *, which: Which = "all", cursor: str | None = None, limit: int = 100
 ) -> Page[Result]:
-    """In the dataset's order, as far as the run has come."""
+    """In the dataset's order, as far as the run has come: all, the wrong ones, or those without an output."""
     after = -1
     if cursor is not None:
         after = from_cursor(cursor)[0]
         if not isinstance(after, int):
             raise BadRequest(f"{cursor!r} is not a cursor of this list", param="cursor")
-    found = store.list_results(tx, run, only_errors=only_errors, after=after, limit=limit + 1)
+    found = store.list_results(tx, run, which=which, after=after, limit=limit + 1)
     return Page(found[:limit], to_cursor(found[limit - 1].position) if len(found) > limit else None)
 
 

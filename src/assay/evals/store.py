@@ -1,7 +1,7 @@
 """Every SQL statement about runs, results, cached answers and comparisons."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, Row, Table, Text, func, select
@@ -17,8 +17,11 @@ from assay.evals.types import (
     RunScorer,
     RunSummary,
 )
-from assay.records import Json, Money, insert_new, metadata
+from assay.records import Json, Money, metadata, upsert
 from assay.wire.verdicts import Verdict
+
+Which = Literal["all", "wrong", "errors"]
+"""Which results: all, those that some yes/no metric says no to, those without an output."""
 
 runs = Table(
     "eval_runs",
@@ -61,6 +64,7 @@ results = Table(
     Column("error_type", Text),
     Column("error_message", Text),
     Column("scores", Json(dict[str, CaseScore]), nullable=False),
+    Column("is_wrong", Boolean, nullable=False),
     Column("trace_id", Text),
     Column("span_id", Text),
     Column("input_tokens", BigInteger),
@@ -153,9 +157,12 @@ def all_outputs(tx: Connection, run: Run) -> dict[str, str]:
     return {row.case_id: row.output for row in tx.execute(statement)}
 
 
-def add_result(tx: Connection, run: Run, result: Result) -> bool:
-    """False when the case has its result already."""
-    return insert_new(tx, results, {"project": run.project, "run_id": run.id, **_row(result)})
+def put_results(
+    tx: Connection, run: Run, done: Sequence[Result], answers: Sequence[CachedAnswer] = ()
+) -> None:
+    """What cases came to, and the answers that other runs may use; the newest of a case or question stays."""
+    upsert(tx, results, [{"project": run.project, "run_id": run.id, **_row(each)} for each in done])
+    upsert(tx, cache, [{"project": run.project, **_row(each)} for each in answers])
 
 
 def result_ids(tx: Connection, run: Run) -> set[str]:
@@ -186,23 +193,20 @@ def find_results(tx: Connection, run: Run, case_ids: Iterable[str]) -> dict[str,
     return {row.case_id: _result(row) for row in rows}
 
 
-def list_results(tx: Connection, run: Run, *, only_errors: bool, after: int, limit: int) -> list[Result]:
+def list_results(tx: Connection, run: Run, *, which: Which, after: int, limit: int) -> list[Result]:
     """In the dataset's order, those behind the position `after`."""
     statement = select(results).where(*_of(run), results.c.position > after)
-    if only_errors:
+    if which == "wrong":
+        statement = statement.where(results.c.is_wrong)
+    elif which == "errors":
         statement = statement.where(results.c.error_type.is_not(None))
     return [_result(row) for row in tx.execute(statement.order_by(results.c.position).limit(limit))]
 
 
-def keep_answer(tx: Connection, project: str, answer: CachedAnswer) -> None:
-    """The first answer to a question stays."""
-    insert_new(tx, cache, {"project": project, **_row(answer)})
-
-
-def find_answer(tx: Connection, project: str, key: str) -> CachedAnswer | None:
-    """By the hash of the question."""
-    row = tx.execute(select(cache).where(cache.c.project == project, cache.c.key == key)).one_or_none()
-    return None if row is None else CachedAnswer(**_values(row))
+def find_answers(tx: Connection, project: str, keys: Iterable[str]) -> dict[str, CachedAnswer]:
+    """Those of the questions, by their hash, that have an answer."""
+    found = tx.execute(select(cache).where(cache.c.project == project, cache.c.key.in_(list(keys))))
+    return {row.key: CachedAnswer(**_values(row)) for row in found}
 
 
 def add_comparison(tx: Connection, comparison: Comparison) -> None:

@@ -21,6 +21,7 @@ def summarize(tx: Connection, run: Run) -> RunSummary:
         n_errors=sum(each.output is None for each in results),
         n_cached=sum(each.is_cached for each in results),
         cost_usd=money.total([each.cost_usd for each in results]),
+        n_unpriced=sum(each.cost_usd is None for each in results),
         input_tokens=sum(each.input_tokens or 0 for each in results),
         output_tokens=sum(each.output_tokens or 0 for each in results),
         latency_ms=median(fresh) if fresh else None,

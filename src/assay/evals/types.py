@@ -33,13 +33,14 @@ class RunScorer(msgspec.Struct, frozen=True, kw_only=True):
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What a run comes to. `n_errors` counts cases without an output; a metric counts its own errors besides.
 
-    `cost_usd` is what this run paid: an answer from the cache costs nothing. None when a price is unknown.
+    `cost_usd` is what this run paid: an answer from the cache costs nothing. None when the price of `n_unpriced` is unknown.
     """
 
     results: int
     n_errors: int
     n_cached: int
     cost_usd: Decimal | None
+    n_unpriced: int
     input_tokens: int
     output_tokens: int
     latency_ms: float | None
@@ -92,6 +93,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     error_type: str | None = None
     error_message: str | None = None
     scores: dict[str, CaseScore] = {}
+    is_wrong: bool = False
+    """some yes/no metric says no"""
     trace_id: str | None = None
     span_id: str | None = None
     input_tokens: int | None = None

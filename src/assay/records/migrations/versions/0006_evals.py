@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("error_type", sa.Text),
         sa.Column("error_message", sa.Text),
         sa.Column("scores", sa.Text, nullable=False),
+        sa.Column("is_wrong", sa.Boolean, nullable=False),
         sa.Column("trace_id", sa.Text),
         sa.Column("span_id", sa.Text),
         sa.Column("input_tokens", sa.BigInteger),
