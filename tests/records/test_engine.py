@@ -1,5 +1,6 @@
 import sqlite3
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import Column, MetaData, Table, Text, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from assay.errors import Unusable
+from assay.errors import MissingExtra, Unusable
 from assay.records import Records, insert_new, touch, upsert
 
 notes = Table(
@@ -160,3 +161,9 @@ def test_insert_new_says_whether_the_row_was_new_and_keeps_the_old_one(records: 
 def test_a_place_that_cannot_keep_records_is_refused_with_a_hint(url: str) -> None:
     with pytest.raises(Unusable):
         Records(url)
+
+
+def test_postgresql_without_its_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtra, match="'postgres'"):
+        Records("postgresql://localhost/assay")

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
-from assay.errors import Unavailable, Unusable
+from assay.errors import MissingExtra, Unavailable, Unusable
 from assay.records.upgrade import is_current, migrate
 
 Listener = Callable[[frozenset[str]], None]
@@ -163,5 +163,8 @@ def _prepare_sqlite(engine: Engine, start: str, *, query_only: bool) -> None:
 def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-    writer = create_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True)
+    try:
+        writer = create_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise MissingExtra("PostgreSQL", extra="postgres") from error
     return writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True), writer
