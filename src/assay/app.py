@@ -46,7 +46,7 @@ from assay.tasks import TASKS, TaskCalls, apply_tasks
 from assay.tasks import api as tasks_api
 from assay.traces import api as traces_api
 from assay.traces import pages as traces_pages
-from assay.ui import assets, shell
+from assay.ui import assets, reference, shell
 
 log = logging.getLogger(__name__)
 
@@ -242,6 +242,7 @@ HANDLERS = [
     healthz,
     readyz,
     *assets.handlers,
+    *reference.handlers,
     *access_api.handlers,
     *access_pages.handlers,
     *catalog_api.handlers,

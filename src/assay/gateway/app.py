@@ -13,7 +13,7 @@ from assay.errors import AssayError, BadRequest, Forbidden, NotFound
 from assay.gateway.exchange import Departure, Exchange, Receive, Scope, Send
 from assay.gateway.origin import Origin, read_origin
 from assay.gateway.refusals import refuse
-from assay.kit import money
+from assay.kit import json, money
 from assay.providers.types import Endpoint
 from assay.snapshot import SnapshotSource
 from assay.tasks.calling import TaskCalls, is_task
@@ -41,7 +41,7 @@ class Gateway:
         self._tasks = tasks
         self._snapshot = snapshot
         self._max_body_bytes = max_body_bytes
-        self._routes: dict[str, tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]] = {
+        self.routes: dict[str, tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]] = {
             "/v1/chat/completions": ("POST", self._chat),
             "/v1/completions": ("POST", self._completions),
             "/v1/models": ("GET", self._models),
@@ -50,7 +50,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
         try:
-            method, endpoint = self._routes.get(exchange.path) or self._unrouted(exchange)
+            method, endpoint = self.routes.get(exchange.path) or self._unrouted(exchange)
             if exchange.method != method:
                 raise BadRequest(f"{exchange.path} takes {method}, not {exchange.method}")
             await endpoint(exchange, authenticate(self._snapshot.current, exchange.headers.items()))
@@ -147,7 +147,7 @@ class Gateway:
     def _unrouted(self, exchange: Exchange) -> tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]:
         if exchange.path.startswith("/v1/models/"):
             return "GET", self._model
-        raise NotFound(f"{exchange.path} does not exist", hint=f"Served here: {', '.join(self._routes)}.")
+        raise NotFound(f"{exchange.path} does not exist", hint=f"Served here: {', '.join(self.routes)}.")
 
 
 def _label(
@@ -169,10 +169,10 @@ def _label(
 
 def _trailer(answer: StreamingAnswer) -> bytes:
     span = answer.span
-    cost = None if span is None or span.cost_usd is None else float(span.cost_usd)
+    cost = None if span is None else span.cost_usd
     kept = {} if answer.kept else {"x-assay-kept": False}
     return (
         b": "
-        + msgspec.json.encode({"x-assay-cost-usd": cost, "x-assay-attempts": answer.attempts, **kept})
+        + json.encode({"x-assay-cost-usd": cost, "x-assay-attempts": answer.attempts, **kept})
         + b"\n\n"
     )
