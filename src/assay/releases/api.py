@@ -1,4 +1,4 @@
-"""`/api/tasks/{name}/releases`."""
+"""`/api/tasks/{name}/releases`, and the release of a comparison's candidate."""
 
 from typing import Any
 
@@ -7,13 +7,14 @@ from litestar import get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from assay.access import Principal, Right
+from assay.access import ENVIRONMENT, Principal, Right
 from assay.access.guards import requires
 from assay.errors import BadRequest
 from assay.kit.clock import rfc3339
 from assay.kit.paging import Page
 from assay.records import Records
 from assay.releases import releasing
+from assay.releases.promotion import promote
 from assay.releases.types import Release
 from assay.tasks import get_task
 
@@ -30,6 +31,14 @@ class RollbackRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a rollback; it may be left out."""
 
     note: str | None = None
+
+
+class PromotionRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a promotion; it may be left out. `force` releases against the verdicts and needs a `note`."""
+
+    environment: str = ENVIRONMENT
+    note: str | None = None
+    force: bool = False
 
 
 class ReleaseAnswer(msgspec.Struct, kw_only=True):
@@ -119,6 +128,33 @@ def roll_back(
     return answer_of(made)
 
 
+@post(
+    "/api/comparisons/{comparison_id:str}/promote",
+    guards=[requires(Right.EDIT)],
+    status_code=200,
+    sync_to_thread=True,
+)
+def promote_candidate(
+    comparison_id: FromPath[str],
+    principal: NamedDependency[Principal],
+    records: NamedDependency[Records],
+    data: JSONBody[PromotionRequest | None] = None,
+) -> ReleaseAnswer:
+    """Release a comparison's candidate if its verdicts speak for it; a 409 says why they do not."""
+    asked = data or PromotionRequest()
+    with records.write() as tx:
+        made = promote(
+            tx,
+            principal.project,
+            comparison_id,
+            environment=asked.environment,
+            actor=principal.name,
+            note=asked.note,
+            force=asked.force,
+        )
+    return answer_of(made)
+
+
 def answer_of(release: Release) -> ReleaseAnswer:
     """A kept release in the shape of the API."""
     return ReleaseAnswer(
@@ -135,4 +171,4 @@ def answer_of(release: Release) -> ReleaseAnswer:
     )
 
 
-handlers = [list_serving, list_history, set_release, roll_back]
+handlers = [list_serving, list_history, set_release, roll_back, promote_candidate]
