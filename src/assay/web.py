@@ -9,7 +9,6 @@ from typing import Any
 
 from litestar import Litestar, MediaType, Request, Response
 from litestar.concurrency import sync_to_thread
-from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
@@ -19,7 +18,6 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 from litestar.types.asgi_types import ASGIApp, Receive, Scope, Send
 from litestar.utils import is_async_callable
-from litestar.utils.sync import AsyncCallable
 
 import assay
 from assay import errors
@@ -41,14 +39,13 @@ def build(
     snapshot: SnapshotSource,
     surroundings: shell.Shell,
     max_body_bytes: int,
-    on_app_init: Sequence[Callable[[AppConfig], AppConfig]] = (),
 ) -> Litestar:
     """The app. `dependencies` are long-lived things that handlers receive by these names; `principal` comes with them."""
     provided = {
         name: Provide(_always(value), sync_to_thread=False, use_cache=True)
         for name, value in dependencies.items()
     }
-    made = Litestar(
+    return Litestar(
         route_handlers=[_in_a_thread(handler) for handler in handlers],
         dependencies={**provided, "principal": Provide(guards.principal, sync_to_thread=False)},
         guards=[guards.signed_in],
@@ -65,14 +62,12 @@ def build(
             render_plugins=[],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
             security=[{"key": []}],
+            use_handler_docstrings=True,
         ),
         state=State({"snapshot": snapshot, "shell": surroundings}),
         request_max_body_size=max_body_bytes,
         logging_config=None,
-        on_app_init=list(on_app_init),
     )
-    _unwrap_twice_wrapped(made)
-    return made
 
 
 def _in_a_thread(handler: ControllerRouterHandler) -> ControllerRouterHandler:
@@ -96,15 +91,6 @@ def _in_a_thread(handler: ControllerRouterHandler) -> ControllerRouterHandler:
     threaded = copy.copy(handler)
     threaded._fn = call
     return threaded
-
-
-def _unwrap_twice_wrapped(app: Litestar) -> None:
-    """Litestar 2.25 registers a path's handlers again for each further method, and wraps a sync one in a thread each
-    time: its second thread would only return a coroutine."""
-    for route in app.routes:
-        for handler in getattr(route, "route_handlers", ()):
-            while isinstance(handler.fn, AsyncCallable) and isinstance(handler.fn.func, AsyncCallable):
-                handler._fn = handler.fn.func
 
 
 class HostCheck:
