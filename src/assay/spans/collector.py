@@ -56,7 +56,7 @@ class Collector:
         quarantine: Quarantine,
         *,
         projectors: Sequence[Projector] = (),
-        every_s: float = 0.25,
+        every_s: float = 0.5,
         max_events: int = 10_000,
         stuck_after_s: float = 30.0,
         clock: Clock = SYSTEM,

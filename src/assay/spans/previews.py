@@ -34,6 +34,8 @@ def _words(value: Any) -> str:
         return " ".join(filter(None, map(_words, value)))
     if not isinstance(value, dict):
         return ""
+    if isinstance(text := value.get("content"), str) and text:
+        return text
     for key in ("content", "text", "input_text", "refusal"):
         if words := _words(value.get(key)):
             return words

@@ -3,18 +3,17 @@
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
-from typing import Any
+from operator import attrgetter
+from typing import Any, cast
 
 import msgspec
 from arro3.core import Array, DataType, Table, list_array
 
-from assay.spans.duckdb.schema import COLUMNS, DAY_NS, HASHES, NO_USAGE
+from assay.spans.duckdb.schema import COLUMNS, DAY_NS, HASHES, NO_USAGE, exact
 from assay.spans.types import Arrival
 from assay.wire.scores import Score
 from assay.wire.spans import Span
 
-_CONTEXT_LIMIT = Decimal(10) ** 18
 _string, _binary, _int32, _int64 = DataType.string(), DataType.binary(), DataType.int32(), DataType.int64()
 
 PayloadKey = tuple[str, int, str, bytes]
@@ -27,11 +26,12 @@ class SpanBatch:
     def __init__(self, arrivals: Sequence[Arrival], *, first_row_id: int) -> None:
         """Raises `ValueError`, `TypeError` or `OverflowError` for an event that does not fit the columns."""
         self.payloads: dict[PayloadKey, bytes] = {}
-        spans = [arrival.event for arrival in arrivals if isinstance(arrival.event, Span)]
-        received = [arrival.received_at_ns for arrival in arrivals if isinstance(arrival.event, Span)]
+        kept = [arrival for arrival in arrivals if type(arrival[0]) is Span]
+        spans = cast("list[Span]", [arrival[0] for arrival in kept])
+        received = [arrival[1] for arrival in kept]
         self.count = len(spans)
-        for span in spans:
-            _check(span)
+        self.repeats = len({(span.span_id, span.trace_id, span.project) for span in spans}) < self.count
+        """whether two of the spans are versions of one"""
         usages = [span.usage or NO_USAGE for span in spans]
         days = [at // DAY_NS for at in received]
         arrays = {"row_id": Array(range(first_row_id, first_row_id + self.count), type=_int64)}
@@ -39,8 +39,10 @@ class SpanBatch:
             arrays[column.name] = Array(list(column.of(spans, usages)), type=column.arrow)
         arrays["tags"] = _lists([span.tags for span in spans], _string)
         for field, name in HASHES.items():
+            messages = map(attrgetter(field), spans)
             hashes = [
-                self._refer(span, day, getattr(span, field)) for span, day in zip(spans, days, strict=True)
+                self._refer(span, day, said) if said else ()
+                for span, day, said in zip(spans, days, messages, strict=True)
             ]
             arrays[name] = _lists(hashes, _binary)
         arrays["received_at_ns"] = Array(received, type=_int64)
@@ -48,8 +50,6 @@ class SpanBatch:
         self.table = _table(arrays)
 
     def _refer(self, span: Span, day: int, messages: Sequence[bytes]) -> list[bytes]:
-        if not messages:
-            return []
         hashes = [hashlib.sha256(message).digest() for message in messages]
         for digest, message in zip(hashes, messages, strict=True):
             self.payloads.setdefault((span.project, day, span.user_id or "", digest), message)
@@ -96,9 +96,7 @@ def score_table(arrivals: Sequence[Arrival]) -> Table | None:
     arrays["number"] = Array([_number(score.value) for score in rows], type=DataType.float64())
     arrays["source"] = Array([score.source.value for score in rows], type=_string)
     arrays["at_ns"] = Array([score.at_ns for score in rows], type=_int64)
-    arrays["cost_usd"] = Array(
-        [None if score.cost_usd is None else format(score.cost_usd, "f") for score in rows], type=_string
-    )
+    arrays["cost_usd"] = Array([exact(score.cost_usd) for score in rows], type=_string)
     arrays["offsets"] = Array(
         [msgspec.json.encode(score.offsets).decode() if score.offsets else None for score in rows],
         type=_string,
@@ -116,16 +114,12 @@ def _number(value: bool | float | str) -> float | None:
     return float(value)
 
 
-def _check(span: Span) -> None:
-    if span.cost_usd is not None and not (span.cost_usd.is_finite() and abs(span.cost_usd) < _CONTEXT_LIMIT):
-        raise ValueError(f"a cost of {span.cost_usd} US dollars does not fit DECIMAL(38,20)")
-
-
 def _lists(rows: Iterable[Sequence[Any]], type: DataType) -> Array:
     flat: list[Any] = []
     offsets = [0]
     for row in rows:
-        flat.extend(row)
+        if row:
+            flat.extend(row)
         offsets.append(len(flat))
     return list_array(Array(offsets, type=_int32), Array(flat, type=type))
 

@@ -20,6 +20,8 @@ from assay.wire.usage import Usage
 
 VERSION = 1
 
+_MOST_USD = Decimal(10) ** 18
+
 DAY_NS = 86_400_000_000_000
 
 
@@ -88,7 +90,7 @@ COLUMNS: tuple[Column, ...] = (
         "cost_usd",
         "DECIMAL(38,20)",
         DataType.string(),
-        lambda spans, _: [_exact(span.cost_usd) for span in spans],
+        lambda spans, _: [exact(span.cost_usd) for span in spans],
     ),
     Column(
         "attributes",
@@ -120,8 +122,13 @@ def _json(value: dict[str, Any]) -> str | None:
     return _encoder.encode(value).decode() if value else None
 
 
-def _exact(amount: Decimal | None) -> str | None:
-    return None if amount is None else format(amount, "f")
+def exact(amount: Decimal | None) -> str | None:
+    """An amount as text for DECIMAL(38,20). Raises `ValueError` for one that does not fit."""
+    if amount is None:
+        return None
+    if not amount.is_finite() or abs(amount) >= _MOST_USD:
+        raise ValueError(f"a cost of {amount} US dollars does not fit DECIMAL(38,20)")
+    return format(amount, "f")
 
 
 DEFINITION = f"""

@@ -121,7 +121,8 @@ class DuckDBStore(Reads):
         if batch.count:
             with _registered(connection, batch.table):
                 connection.execute(_SUPERSEDE)
-                connection.execute(_SUPERSEDE_WITHIN)
+                if batch.repeats:
+                    connection.execute(_SUPERSEDE_WITHIN)
                 connection.execute(_INSERT_SPANS)
             if batch.payloads:
                 with _registered(connection, batch.payload_table()):
