@@ -6,7 +6,7 @@ case by case with `stats`, and what comes out is a `Verdict`.
 """
 
 from assay.evals.comparing import compare, get_comparison, list_differences
-from assay.evals.gating import Gate, Rule, gate
+from assay.evals.gating import Gate, Rule, gate, objection_to
 from assay.evals.jobs import KIND, EvalRuns
 from assay.evals.planning import get_run, list_runs, start_outputs_run, start_run
 from assay.evals.types import Comparison, Result, Run, RunOptions, RunSummary
@@ -27,6 +27,7 @@ __all__ = [
     "get_run",
     "list_differences",
     "list_runs",
+    "objection_to",
     "start_outputs_run",
     "start_run",
 ]

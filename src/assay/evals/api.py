@@ -291,10 +291,7 @@ def report_comparison(
     """A comparison as Markdown, with a few cases that the two answered differently."""
     with records.read() as tx:
         found = comparing.get_comparison(tx, principal.project, comparison_id)
-        sides = (
-            planning.get_run(tx, principal.project, found.baseline),
-            planning.get_run(tx, principal.project, found.candidate),
-        )
+        sides = comparing.sides_of(tx, found)
         metric = found.verdicts[0].metric
         page = comparing.list_differences(tx, found, metric, show="different", limit=_EXAMPLES)
     return ReportAnswer(reports.comparison_report(found, sides, page.items))

@@ -41,6 +41,8 @@ def compare(
     sides = (get_run(tx, project, baseline), get_run(tx, project, candidate))
     case_ids = _aligned(tx, sides, overlap=options.overlap)
     scorers = _shared(sides, options.metrics)
+    if baseline == candidate:
+        raise BadRequest("A run cannot be compared with itself", param="candidate")
     scores = (store.scores_of(tx, sides[0]), store.scores_of(tx, sides[1]))
     verdicts = _verdicts(sides, scorers, scores, case_ids, clusters_of(tx, sides[1]), options)
     made = Comparison(
@@ -65,6 +67,14 @@ def get_comparison(tx: Connection, project: str, comparison_id: str) -> Comparis
     return found
 
 
+def sides_of(tx: Connection, comparison: Comparison) -> tuple[Run, Run]:
+    """The baseline's run and the candidate's."""
+    return (
+        get_run(tx, comparison.project, comparison.baseline),
+        get_run(tx, comparison.project, comparison.candidate),
+    )
+
+
 def comparisons_of(tx: Connection, run: Run, *, limit: int = 20) -> list[Comparison]:
     """Those that a run takes part in, newest first."""
     return store.comparisons_of(tx, run.project, run.id, limit=limit)
@@ -80,9 +90,7 @@ def list_differences(
     limit: int = 50,
 ) -> Page[Difference]:
     """The cases of a comparison side by side, those of one sort only where asked."""
-    sides = tuple(
-        get_run(tx, comparison.project, each) for each in (comparison.baseline, comparison.candidate)
-    )
+    sides = sides_of(tx, comparison)
     found = {scorer.metric: scorer for scorer in sides[1].scorers}
     if metric not in found:
         raise BadRequest(
@@ -91,9 +99,8 @@ def list_differences(
     scores = tuple(store.scores_of(tx, side) for side in sides)
     wanted = [
         case_id
-        for case_id in scores[1]
-        if case_id in scores[0]
-        and show in ("all", *_sorts(found[metric], *(_value(side, case_id, metric) for side in scores)))
+        for case_id in _common(tx, sides)
+        if show in ("all", *_sorts(found[metric], *(_value(side, case_id, metric) for side in scores)))
     ]
     begin = 0 if cursor is None else from_cursor(cursor)[0]
     if not isinstance(begin, int) or begin < 0:
@@ -106,16 +113,13 @@ def list_differences(
 
 def count_differences(tx: Connection, comparison: Comparison, metric: str) -> dict[str, int]:
     """How many cases there are of each sort."""
-    sides = tuple(
-        get_run(tx, comparison.project, each) for each in (comparison.baseline, comparison.candidate)
-    )
+    sides = sides_of(tx, comparison)
     scorer = {each.metric: each for each in sides[1].scorers}[metric]
     scores = tuple(store.scores_of(tx, side) for side in sides)
     counts: dict[str, int] = {"all": 0}
-    for case_id in scores[1]:
-        if case_id in scores[0]:
-            for sort in ("all", *_sorts(scorer, *(_value(side, case_id, metric) for side in scores))):
-                counts[sort] = counts.get(sort, 0) + 1
+    for case_id in _common(tx, sides):
+        for sort in ("all", *_sorts(scorer, *(_value(side, case_id, metric) for side in scores))):
+            counts[sort] = counts.get(sort, 0) + 1
     return counts
 
 
@@ -135,16 +139,21 @@ def _aligned(tx: Connection, sides: tuple[Run, Run], *, overlap: bool) -> list[s
             param="candidate",
             hint='Run both over the same dataset version, or send "overlap": true to compare the cases that they share.',
         )
+    ids = _common(tx, sides)
+    if not ids:
+        raise BadRequest("The runs share no case", param="candidate")
+    return ids
+
+
+def _common(tx: Connection, sides: tuple[Run, Run]) -> list[str]:
+    """The cases that both runs have a result for and whose content is the same, in the candidate's order."""
     marks = [_case_hashes(tx, run) for run in sides]
     scored = [store.result_ids(tx, run) for run in sides]
-    ids = [
+    return [
         case_id
         for case_id, hash in marks[1].items()
         if marks[0].get(case_id) == hash and case_id in scored[0] and case_id in scored[1]
     ]
-    if not ids:
-        raise BadRequest("The runs share no case", param="candidate")
-    return ids
 
 
 def _case_hashes(tx: Connection, run: Run) -> dict[str, str]:

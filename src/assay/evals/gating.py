@@ -1,6 +1,6 @@
 """Gates: a rule over verdicts, for continuous integration and releases."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import msgspec
@@ -35,6 +35,17 @@ def gate(verdicts: list[Verdict], rule: Rule = "not_worse", *, lower_is_better: 
     if undecided or not verdicts:
         return Gate("undecided", 2, undecided or ["there is no verdict"])
     return Gate("pass", 0, [f"{verdict.metric} is {_passed_as(verdict)}" for verdict in verdicts])
+
+
+def objection_to(verdicts: Sequence[Verdict]) -> str | None:
+    """Why these verdicts do not speak for the candidate: one is worse, or none is better. None when they do."""
+    worse = [verdict.metric for verdict in verdicts if verdict.outcome is Outcome.WORSE]
+    if worse:
+        return f"The candidate is worse in {', '.join(worse)}"
+    if not any(verdict.outcome is Outcome.BETTER for verdict in verdicts):
+        said = ", ".join(f"{verdict.metric} is {verdict.outcome.value}" for verdict in verdicts)
+        return f"No verdict says that the candidate is better: {said or 'there is none'}"
+    return None
 
 
 def _passes(verdict: Verdict, rule: Rule, *, falls: bool) -> bool:

@@ -1,16 +1,13 @@
 """From a comparison to a release: the candidate serves because a verdict says so, and the decision says which."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import Connection
 
 from assay.access import ENVIRONMENT
 from assay.errors import BadRequest, Conflict
-from assay.evals import get_comparison, get_run
+from assay.evals import get_comparison, get_run, objection_to
 from assay.kit.clock import SYSTEM, Clock
 from assay.releases.releasing import Grounds, release
 from assay.releases.types import Release
-from assay.wire.verdicts import Outcome, Verdict
 
 
 def promote(
@@ -50,14 +47,3 @@ def promote(
     return release(
         tx, project, run.task, environment, {run.variant: 1.0}, actor=actor, grounds=grounds, clock=clock
     )
-
-
-def objection_to(verdicts: Sequence[Verdict]) -> str | None:
-    """Why these verdicts do not speak for the candidate; None when they do."""
-    worse = [verdict.metric for verdict in verdicts if verdict.outcome is Outcome.WORSE]
-    if worse:
-        return f"The candidate is worse in {', '.join(worse)}"
-    if not any(verdict.outcome is Outcome.BETTER for verdict in verdicts):
-        said = ", ".join(f"{verdict.metric} is {verdict.outcome.value}" for verdict in verdicts)
-        return f"No verdict says that the candidate is better: {said or 'there is none'}"
-    return None
