@@ -56,7 +56,12 @@ ANSWER = json.dumps(
     }
 )
 TARGETS = ("direct", "nginx", "bare", "full")
-SHOWN = {"direct": "Direct", "nginx": "nginx, bare proxy", "bare": "Assay, key and routing", "full": "Assay, spans kept"}
+SHOWN = {
+    "direct": "Direct",
+    "nginx": "nginx, bare proxy",
+    "bare": "Assay, key and routing",
+    "full": "Assay, spans kept",
+}
 SERVER_CORE, LOAD_CORE = 0, 1
 
 
@@ -103,13 +108,24 @@ def measure(urls: dict[str, str], folder: Path, *, seconds: int, rounds: int) ->
     for _ in range(rounds):
         for name in random.sample(list(urls), len(urls)):
             for connections in (1, 64):
-                found[name][str(connections)].append(wrk(urls[name], script, connections=connections, seconds=seconds))
+                found[name][str(connections)].append(
+                    wrk(urls[name], script, connections=connections, seconds=seconds)
+                )
     return found
 
 
 def wrk(url: str, script: Path, *, connections: int, seconds: int) -> dict[str, float]:
     """One run of the load generator. Fails when any answer was not a 200."""
-    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    command = [
+        "taskset",
+        "-c",
+        str(LOAD_CORE),
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        "--latency",
+    ]
     done = subprocess.run([*command, "-s", str(script), url], capture_output=True, text=True, check=True)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         sys.exit(f"{url} answered with errors:\n{done.stdout}")
@@ -132,7 +148,10 @@ def report(found: dict[str, Any], out: Path) -> None:
     }
     at_64 = {name: each["64"]["per_second"] for name, each in medians.items()}
     ratios = {name: round(rate / at_64["nginx"], 4) for name, rate in at_64.items()}
-    added = {name: round(each["1"]["p50_ms"] - medians["direct"]["1"]["p50_ms"], 4) for name, each in medians.items()}
+    added = {
+        name: round(each["1"]["p50_ms"] - medians["direct"]["1"]["p50_ms"], 4)
+        for name, each in medians.items()
+    }
     summary = {
         "machine": {"cores": os.cpu_count(), "system": os.uname().sysname, "python": sys.version.split()[0]},
         "medians": medians,
@@ -146,7 +165,9 @@ def report(found: dict[str, Any], out: Path) -> None:
     picture = horizontal_bars(rows, title="Calls per second, 64 connections, one core")
     (out / "gateway.svg").write_text(standalone(picture))
     for name in TARGETS:
-        print(f"{SHOWN[name]:24} {at_64[name]:9.0f}/s at 64   {ratios[name]:.3f} x nginx   +{added[name]:.3f} ms p50 at 1")
+        print(
+            f"{SHOWN[name]:24} {at_64[name]:9.0f}/s at 64   {ratios[name]:.3f} x nginx   +{added[name]:.3f} ms p50 at 1"
+        )
 
 
 @contextlib.contextmanager

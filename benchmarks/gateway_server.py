@@ -1,6 +1,6 @@
 """The gateway as `benchmarks/gateway.py` measures it: `full` as `assay up` runs it, `bare` with key check and routing only.
 
-    python benchmarks/gateway_server.py {full|bare} PORT UPSTREAM_URL DATA_DIRECTORY KEY
+python benchmarks/gateway_server.py {full|bare} PORT UPSTREAM_URL DATA_DIRECTORY KEY
 """
 
 import sys

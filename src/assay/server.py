@@ -31,8 +31,11 @@ class Directory:
     def __init__(self, path: Path) -> None:
         """Take it. Raises `Unusable` naming the holder when another process has it, or when it cannot be written."""
         self.path = path
+        os.umask(0o077)  # whatever this process makes is its owner's alone
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
+            if not (path / "lock").exists():
+                path.chmod(0o700)
             self._file: IO[str] = (path / "lock").open("a+")
         except OSError as error:
             raise Unusable(

@@ -172,7 +172,5 @@ def _trailer(answer: StreamingAnswer) -> bytes:
     cost = None if span is None else span.cost_usd
     kept = {} if answer.kept else {"x-assay-kept": False}
     return (
-        b": "
-        + json.encode({"x-assay-cost-usd": cost, "x-assay-attempts": answer.attempts, **kept})
-        + b"\n\n"
+        b": " + json.encode({"x-assay-cost-usd": cost, "x-assay-attempts": answer.attempts, **kept}) + b"\n\n"
     )
