@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 import assay
-from assay.commands import datasets, demo, keys, models, prompts, releases, tasks, traces
+from assay.commands import datasets, demo, eval, keys, models, prompts, releases, tasks, traces
 from assay.commands.connection import Invocation
 from assay.errors import AssayError, MissingExtra
 from assay.settings import Settings, load
@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for noun in (datasets, keys, models, prompts, releases, tasks, traces):
+for noun in (datasets, eval, keys, models, prompts, releases, tasks, traces):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 app.command()(demo.demo)
 
