@@ -25,6 +25,7 @@ from assay.decisions import pages as decisions_pages
 from assay.evals import KIND as EVAL_RUN
 from assay.evals import EvalRuns
 from assay.evals import api as evals_api
+from assay.evals import pages as evals_pages
 from assay.gateway import Gateway
 from assay.jobs import Jobs
 from assay.jobs import api as jobs_api
@@ -37,6 +38,7 @@ from assay.providers.transport import NetworkTransport
 from assay.records import Records
 from assay.releases import RELEASES, ReleaseChooser, apply_releases
 from assay.releases import api as releases_api
+from assay.releases import pages as releases_pages
 from assay.settings import Settings
 from assay.snapshot import SnapshotSource
 from assay.spans import Collector, DuckDBStore, Spool
@@ -51,7 +53,7 @@ from assay.ui import assets, reference, shell
 log = logging.getLogger(__name__)
 
 PARTS = (KEYS, SESSIONS, TASKS, RELEASES)
-ROOMS = ("access", "traces", "tasks", "datasets", "evals", "jobs", "decisions")
+ROOMS = ("access", "traces", "releases", "datasets", "evals", "jobs", "decisions")
 """Rooms with templates."""
 
 _MIB = 2**20
@@ -251,10 +253,12 @@ HANDLERS = [
     *decisions_api.handlers,
     *decisions_pages.handlers,
     *evals_api.handlers,
+    *evals_pages.handlers,
     *jobs_api.handlers,
     *jobs_pages.handlers,
     *prompts_api.handlers,
     *releases_api.handlers,
+    *releases_pages.handlers,
     *tasks_api.handlers,
     *traces_api.handlers,
     *traces_pages.handlers,

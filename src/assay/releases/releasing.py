@@ -22,6 +22,8 @@ from assay.tasks import get_task
 from assay.wire.verdicts import Verdict
 
 PART = "releases"
+_FURTHEST_BACK = 1000
+"""How many releases a rollback looks through."""
 
 
 class Grounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +81,7 @@ def rollback(
     Raises `Conflict` when there is nothing to go back to.
     """
     get_task(tx, project, task)
-    past = {each.id: each for each in store.history(tx, project, task, environment, limit=1000)}
-    target = _before(past)
+    target = _target(tx, project, task, environment)
     if target is None:
         raise Conflict(
             f"Nothing was released for {task!r} in {environment!r} before this",
@@ -97,6 +98,11 @@ def rollback(
     )
     _keep(tx, made, Kind.ROLLED_BACK, Grounds(note=note))
     return made
+
+
+def can_roll_back(tx: Connection, project: str, task: str, environment: str) -> bool:
+    """Whether there is a release to go back to."""
+    return _target(tx, project, task, environment) is not None
 
 
 def current(tx: Connection, project: str, task: str, environment: str = ENVIRONMENT) -> Release | None:
@@ -158,7 +164,12 @@ def _checked(tx: Connection, project: str, task: str, variants: Mapping[str, flo
                 param=f"variants.{name}",
                 hint="Leave a variant out that should not serve.",
             )
-    return dict(variants)
+    return dict(sorted(variants.items()))  # a fixed order, so that a growing canary only takes units over
+
+
+def _target(tx: Connection, project: str, task: str, environment: str) -> Release | None:
+    past = store.history(tx, project, task, environment, limit=_FURTHEST_BACK)
+    return _before({each.id: each for each in past})
 
 
 def _before(past: Mapping[str, Release]) -> Release | None:
