@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 import uvicorn
@@ -180,6 +181,11 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._on_started = on_started
         self._stop = stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As uvicorn's, but the signal is not raised again at the end: it would kill the process before `app.stop`."""
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()
 
     async def serve_on(self, sockets: list[socket.socket]) -> None:
         """Serve until a signal, or until `stop` is set."""

@@ -25,7 +25,8 @@ def url(tmp_path: Path) -> Iterator[str]:
         yield wait_for_url(tmp_path / ".assay/lock", server)
     finally:
         server.terminate()
-        server.wait(30)
+        assert server.wait(30) == 0
+        assert not (tmp_path / ".assay/control.sock").exists()
 
 
 def wait_for_url(lock: Path, server: "subprocess.Popen[bytes]") -> str:

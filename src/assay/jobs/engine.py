@@ -9,6 +9,7 @@ import importlib
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ class Queue:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await asyncio.to_thread(self._dbos.DBOS.destroy, destroy_registry=True)
+        # DBOS made its own pool of threads the loop's, and has just shut it down; who closes after us needs threads too.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
 def database_url(records: Records, data: Path) -> str:
