@@ -53,6 +53,10 @@ def serving(data: Path, *, port: int) -> Iterator[Running]:
             started = _wait(process, data, said)
             yield started
             started.client.close()
+        except Unavailable as error:
+            if process.poll() is None:
+                raise
+            raise _ended(said) from error
         finally:
             _end(process)
 
@@ -64,9 +68,15 @@ def _wait(process: Process, data: Path, said: IO[bytes]) -> Running:
         if found is not None:
             return msgspec.structs.replace(found, process=process)
         time.sleep(POLL_S)
+    raise _ended(said)
+
+
+def _ended(said: IO[bytes]) -> Unusable:
     said.seek(0)
     text = said.read().decode(errors="replace").strip()
-    raise Unusable(f"The server did not start: {text or 'it said nothing'}", hint="Try `assay up` by itself.")
+    return Unusable(
+        f"The demo's server ended. It said: {text or 'nothing'}", hint="Try `assay up` by itself."
+    )
 
 
 def _running(data: Path) -> Running | None:

@@ -38,7 +38,7 @@ def bring_weights(data: Path) -> None:
     with Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True) as progress:
         bar = progress.add_task(f"Bringing {story.MODEL}", total=known.size_bytes)
         pull(story.MODEL, folder, progress=lambda done, size: progress.update(bar, completed=done))
-    console.print(f"[bold]Model[/]    {story.MODEL}: {known.about}")
+    console.print(f"[bold]Model[/]    {story.MODEL}: {known.about.partition(';')[0]}")
 
 
 def evaluate(running: Running) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def evaluate(running: Running) -> dict[str, Any]:
     console.print(
         f"[bold]Dataset[/]  {story.DATASET} v{version['version']}: {version['cases']} reviews, half of them positive"
     )
-    story.release(client, story.BASELINE, note="The prompt one would write first.")
+    story.release_baseline(client)
     runs = {name: story.start_run(client, name) for name in story.PROMPTS}
     columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
@@ -73,8 +73,7 @@ def decide(running: Running, comparison: dict[str, Any]) -> None:
             f"[bold]Decision[/] {story.BASELINE} stays: the evidence does not speak for {story.CANDIDATE}."
         )
         return
-    is_new = story.release(running.client, story.CANDIDATE, note=f"Comparison {comparison['id']}")
-    done = "released" if is_new else "is released already"
+    done = "released" if story.promote(running.client, comparison["id"]) else "is released already"
     console.print(f"[bold]Decision[/] {story.CANDIDATE} {done} for task:{story.TASK}, with this evidence.")
 
 

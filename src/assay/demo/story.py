@@ -64,12 +64,24 @@ def prepare(client: Client) -> dict[str, Any]:
     return version
 
 
-def release(client: Client, variant: str, *, note: str) -> bool:
-    """Serve the task with this variant alone; False when it does already."""
-    history = client.get(f"/api/tasks/{TASK}/releases/{ENVIRONMENT}")["items"]
-    if history and history[0]["variants"].keys() == {variant}:
+def serving(client: Client) -> str | None:
+    """The variant that serves the task now."""
+    releases = client.get(f"/api/tasks/{TASK}/releases/{ENVIRONMENT}")["items"]
+    return next(iter(releases[0]["variants"]), None) if releases else None
+
+
+def release_baseline(client: Client) -> None:
+    """Begin with the prompt that one would write first, where nothing serves yet."""
+    if serving(client) is None:
+        body = {"variants": {BASELINE: 1.0}, "note": "The prompt one would write first."}
+        client.put(f"/api/tasks/{TASK}/releases/{ENVIRONMENT}", body)
+
+
+def promote(client: Client, comparison: str) -> bool:
+    """Release the candidate on the evidence of a comparison; False when it serves already."""
+    if serving(client) == CANDIDATE:
         return False
-    client.put(f"/api/tasks/{TASK}/releases/{ENVIRONMENT}", {"variants": {variant: 1.0}, "note": note})
+    client.post(f"/api/comparisons/{comparison}/promote", {})
     return True
 
 
