@@ -39,7 +39,13 @@ def list_all(
     if ctx.obj.json:
         typer.echo(pretty(page))
         return
-    table = Table("trace", "start", "name", "model", "task", "ms", "tokens", "USD", "errors", "asked")
+    table = Table(box=None, pad_edge=False)
+    for name in ("trace", "started (UTC)"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=16)
+    for name in ("ms", "USD", "failed"):
+        table.add_column(name, no_wrap=True, justify="right")
+    table.add_column("asked", no_wrap=True, overflow="ellipsis", ratio=1)
     for trace in page["items"]:
         table.add_row(*map(escape, _columns(trace)))
     Console().print(table)
@@ -71,11 +77,17 @@ def show(
 
 
 def _columns(trace: dict[str, Any]) -> list[str]:
-    cost = f"{trace['cost_usd']}" + (" + unknown" if trace["cost_unknown"] else "")
+    is_unknown = trace["calls"] and trace["cost_unknown"] == trace["calls"]
+    cost = "unknown" if is_unknown else f"{trace['cost_usd']:.6g}" + (" + ?" if trace["cost_unknown"] else "")
     return [
-        trace["trace_id"], trace["start"][:19].replace("T", " "), trace["name"], trace["model"] or "", trace["task"] or "",
-        f"{trace['duration_ms']:.0f}", str(trace["total_tokens"]), cost, str(trace["errors"] or ""), _visible(trace["input"])[:60],
-    ]  # fmt: skip
+        trace["trace_id"],
+        trace["start"][5:16].replace("T", " "),
+        trace["model"] or "",
+        f"{trace['duration_ms']:.0f}",
+        cost,
+        str(trace["errors"] or ""),
+        _visible(trace["input"]),
+    ]
 
 
 def _print_span(console: Console, span: dict[str, Any]) -> None:

@@ -87,6 +87,7 @@ class DuckDBStore(Reads):
     def close(self) -> None:
         with self._writing:
             self._connection.close()
+            del self._connection
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(
