@@ -40,12 +40,13 @@ def list_all(
         typer.echo(pretty(page))
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("trace", "started (UTC)"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=16)
-    for name in ("ms", "USD", "failed"):
-        table.add_column(name, no_wrap=True, justify="right")
-    table.add_column("asked", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("trace", no_wrap=True, min_width=32)
+    table.add_column("started", no_wrap=True, min_width=11)
+    table.add_column("model", no_wrap=True, overflow="ellipsis", min_width=5, max_width=16)
+    table.add_column("ms", no_wrap=True, justify="right", min_width=4)
+    table.add_column("USD", no_wrap=True, justify="right", min_width=7)
+    table.add_column("", no_wrap=True)
+    table.add_column("asked", no_wrap=True, overflow="ellipsis")
     for trace in page["items"]:
         table.add_row(*map(escape, _columns(trace)))
     Console().print(table)
@@ -85,7 +86,7 @@ def _columns(trace: dict[str, Any]) -> list[str]:
         trace["model"] or "",
         f"{trace['duration_ms']:.0f}",
         cost,
-        str(trace["errors"] or ""),
+        "✗" if trace["errors"] else "",
         _visible(trace["input"]),
     ]
 
