@@ -64,6 +64,8 @@ def decide(running: Running, comparison: dict[str, Any]) -> None:
     """The verdict, and what follows from it."""
     verdict = comparison["verdicts"][0]
     console.print()
+    console.print("[bold]Verdict[/]  the answer contains the right word:", end=" ")
+    console.print(f"{story.BASELINE} {verdict['baseline']:.0%}, {story.CANDIDATE} {verdict['candidate']:.0%}")
     picture = forest_text(
         msgspec.convert(comparison["verdicts"], list[Verdict]), width=min(console.width, 100)
     )
@@ -74,7 +76,7 @@ def decide(running: Running, comparison: dict[str, Any]) -> None:
         )
         return
     done = "released" if story.promote(running.client, comparison["id"]) else "is released already"
-    console.print(f"[bold]Decision[/] {story.CANDIDATE} {done} for task:{story.TASK}, with this evidence.")
+    console.print(f"[bold]Decision[/] {story.CANDIDATE} {done} for task:{story.TASK}, on this evidence.")
 
 
 def call(running: Running) -> None:
@@ -87,9 +89,7 @@ def call(running: Running) -> None:
         running.client, running.url, lambda piece: console.print(piece, end="", markup=False)
     )
     console.print()
-    console.print(
-        f"[bold]Live[/]     /v1/completions, model {story.MODEL}, as a model of 135 million weights does it"
-    )
+    console.print(f"[bold]Live[/]     /v1/completions, model {story.MODEL}, as so small a model does it")
     for text, style in ((classic.asked, "dim"), (classic.answered.strip(), "")):
         console.print(Padding(Text(text, style=style), (0, 0, 0, 9)))
 
@@ -100,9 +100,7 @@ def farewell(running: Running, *, stay: bool) -> None:
     if running.process is None or stay:
         console.print(f"[bold]Look[/]     {running.url}, with the admin key that the first start printed")
     else:
-        console.print(
-            "[bold]Look[/]     `make up`, or `assay up` on this data directory, shows all of it in the browser"
-        )
+        console.print("[bold]Look[/]     `make up`, or `assay up`, shows all of it in the browser")
     if stay and running.process is not None:
         console.print("[dim]         Ctrl-C ends the server.[/]")
 
