@@ -78,7 +78,7 @@ class _Part(Struct, frozen=True):
 class _ToolFunction(Struct, frozen=True):
     name: str
     description: str | None = None
-    parameters: Raw | None = None
+    parameters: Raw | UnsetType = UNSET  # not `Raw | None`: msgspec then takes nothing but null
     strict: bool | None = None
 
 
@@ -415,7 +415,8 @@ def _tool(sent: _Tool) -> Tool:
     if sent.function is None:
         return Tool(name=sent.type)
     made = sent.function
-    return Tool(name=made.name, description=made.description, parameters=made.parameters, strict=made.strict)
+    parameters = None if made.parameters is UNSET or made.parameters == _NULL else made.parameters
+    return Tool(name=made.name, description=made.description, parameters=parameters, strict=made.strict)
 
 
 def _call(sent: _ToolCall) -> ToolCall:
