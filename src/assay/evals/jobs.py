@@ -147,7 +147,7 @@ class EvalRuns:
         for todo in queue:
             if context.cancelled():
                 return
-            keeper.keep(await self._case(work, todo))
+            await keeper.keep(await self._case(work, todo))
 
     async def _case(self, work: _Work, todo: _Todo) -> Kept:
         result, answer = self._recorded(work, todo), None
