@@ -47,6 +47,7 @@ from assay.spans.sink import CallSink
 from assay.tasks import TASKS, TaskCalls, apply_tasks
 from assay.tasks import api as tasks_api
 from assay.traces import api as traces_api
+from assay.traces import health
 from assay.traces import pages as traces_pages
 from assay.ui import assets, reference, shell
 
@@ -171,24 +172,7 @@ class Assay:
 
     def troubles(self) -> list[tuple[str, str]]:
         """What keeps this server from doing all of its work: what it is, and what to do."""
-        spool, collector = self.spool.state, self.collector.state
-        found: list[tuple[str, str]] = []
-        if spool.fault is not None:
-            found.append(
-                (
-                    f"Calls are answered but not kept: {spool.fault}.",
-                    "Free space or repair the data directory's disk.",
-                )
-            )
-        elif spool.hold is not None:
-            found.append((f"Telemetry is refused: {spool.hold}.", "The log says why the collector is stuck."))
-        if collector.stuck:
-            found.append(
-                (
-                    f"Spans are {collector.lag_s:.0f} s late in the store: {collector.last_error}.",
-                    "They are safe in the spool.",
-                )
-            )
+        found = health.troubles(self.spool, self.collector)
         if self.snapshot.stale_since is not None:
             found.append(
                 (
@@ -218,11 +202,13 @@ def healthz() -> dict[str, str]:
 
 @get("/readyz", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
 def readyz(assay: NamedDependency[Assay]) -> Response[bytes]:
-    """Whether it can do its work, and what keeps it from it."""
+    """Whether it can do all of its work, and what keeps it from it: 503 while telemetry is refused. Calls of models go on
+    even then; what routes only those may look at `/healthz`."""
     troubles = assay.troubles()
+    is_ready = assay.spool.refusal() is None
     spool, collector = assay.spool.state, assay.collector.state
     body = {
-        "status": "ready" if not troubles else "degraded",
+        "status": "unready" if not is_ready else "degraded" if troubles else "ready",
         "troubles": [{"message": message, "hint": hint} for message, hint in troubles],
         "spool": {
             "fault": spool.fault,
@@ -237,7 +223,7 @@ def readyz(assay: NamedDependency[Assay]) -> Response[bytes]:
         },
         "snapshot": {"version": assay.snapshot.current.version},
     }
-    return Response(json.encode(body), status_code=503 if troubles else 200, media_type="application/json")
+    return Response(json.encode(body), status_code=200 if is_ready else 503, media_type="application/json")
 
 
 HANDLERS = [
