@@ -15,7 +15,8 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.types import ControllerRouterHandler
+from litestar.serialization import default_serializer
+from litestar.types import ControllerRouterHandler, Empty, Serializer
 from litestar.types.asgi_types import ASGIApp, Receive, Scope, Send
 from litestar.utils import is_async_callable
 
@@ -47,6 +48,7 @@ def build(
     }
     return Litestar(
         route_handlers=[_in_a_thread(handler) for handler in handlers],
+        response_class=_Answer,
         dependencies={**provided, "principal": Provide(guards.principal, sync_to_thread=False)},
         guards=[guards.signed_in],
         exception_handlers={
@@ -91,6 +93,15 @@ def _in_a_thread(handler: ControllerRouterHandler) -> ControllerRouterHandler:
     threaded = copy.copy(handler)
     threaded._fn = call
     return threaded
+
+
+class _Answer(Response[Any]):
+    """What a handler returns, as JSON with money as numbers; Litestar by itself writes decimals as text."""
+
+    def render(self, content: Any, media_type: str, enc_hook: Serializer = default_serializer) -> bytes:
+        if media_type == MediaType.JSON and not isinstance(content, bytes | str) and content is not Empty:
+            return json.encode(content)
+        return super().render(content, media_type, enc_hook)
 
 
 class HostCheck:
