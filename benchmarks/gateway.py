@@ -131,7 +131,8 @@ def wrk(url: str, script: Path, *, connections: int, seconds: int) -> dict[str, 
         sys.exit(f"{url} answered with errors:\n{done.stdout}")
     per_second = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     quantiles = {q: re.search(rf"{q}%\s+([\d.]+)(us|ms|s)", done.stdout) for q in ("50", "99")}
-    assert per_second and all(quantiles.values()), done.stdout
+    if per_second is None or not all(quantiles.values()):
+        sys.exit(f"wrk said something else than expected:\n{done.stdout}")
     scale = {"us": 1e-3, "ms": 1.0, "s": 1e3}
     latencies = {f"p{q}_ms": float(m[1]) * scale[m[2]] for q, m in quantiles.items() if m}
     return {"per_second": float(per_second[1]), **latencies}
