@@ -1,6 +1,7 @@
 """Every setting, route and command is in the reference, and every command that the pages show exists and takes its options."""
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ def shown(root: Path, word: str) -> Iterator[tuple[str, list[str]]]:
         for block in CONSOLE.findall(page.read_text(encoding="utf-8")):
             for line in COMMAND.findall(block):
                 if line.split()[0] == word:
-                    yield page.name, line.partition("#")[0].split()[1:]
+                    yield page.name, shlex.split(line, comments=True)[1:]
 
 
 def test_the_reference_is_fresh(root: Path) -> None:
