@@ -112,7 +112,7 @@ def test_a_run_that_is_interrupted_goes_on_where_it_stopped(world: Any) -> None:
         loop = asyncio.get_running_loop()
 
         def answering(text: str) -> str:
-            if len(world.provider.asked) == 12:
+            if len(world.provider.asked) >= 12 and not reached.is_set():
                 loop.call_soon(reached.set)
             return text.upper()
 

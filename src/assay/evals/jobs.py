@@ -138,7 +138,8 @@ class EvalRuns:
             if working.done():
                 await working
         finally:
-            working.cancel()
+            for worker in workers:
+                worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
             keeper.close()
             await writing
