@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from assay.errors import BadRequest, Conflict, NotFound
 from assay.kit.clock import SYSTEM, Clock
-from assay.kit.names import check_name as check_name
+from assay.kit.names import check_name
 from assay.kit.paging import Page, from_cursor, to_cursor
 from assay.prompts import store
 from assay.prompts.content import PromptContent
