@@ -3,15 +3,18 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from assay.catalog.models import ModelConfig, Route
 from assay.datasets import Case
-from assay.errors import BadRequest, Conflict, Unavailable
+from assay.errors import BadRequest, Conflict, Unavailable, UpstreamDown
 from assay.evals import KIND, Run, store
 from assay.evals.planning import list_results
+from assay.providers.types import ProviderRequest
 from assay.scorers import registry
+from assay.wire.responses import Response
 
 PROJECT = "default"
 
@@ -69,16 +72,26 @@ def test_records_that_cannot_be_written_stop_the_calls(world: Any, monkeypatch: 
     assert len(world.provider.asked) <= 2 * run.options.concurrency
 
 
-def test_what_a_fallback_answered_is_not_remembered_as_the_models_own(world: Any) -> None:
+def test_what_a_fallback_answered_is_not_remembered_as_the_models_own(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.variant("v1")
     world.dataset(cases(3))
-    spare = ModelConfig(name="spare", route=(Route(provider="answers", model="other"),), retries=0)
-    loud = world.caller.models["loud"]
-    world.caller.models |= {"spare": spare}
-    world.run("v1")
-    world.caller.models["loud"] = ModelConfig(name="loud", route=spare.route, retries=0)
-    assert world.run("v1").summary.n_cached == 0, "another route is another question"
-    world.caller.models["loud"] = loud
+    route = (Route(provider="answers", model="spare"),)
+    world.caller.models["spare"] = ModelConfig(name="spare", route=route, retries=0)
+    world.caller.models["loud"] = msgspec.structs.replace(world.caller.models["loud"], fallback=("spare",))
+    complete = world.provider.complete
+
+    async def in_an_outage(request: ProviderRequest) -> Response:
+        if request.model == "up":
+            raise UpstreamDown("away")
+        answer: Response = await complete(request)
+        return answer
+
+    with monkeypatch.context() as outage:
+        outage.setattr(world.provider, "complete", in_an_outage)
+        assert world.run("v1").summary.n_errors == 0
+    assert world.run("v1").summary.n_cached == 0
     assert world.run("v1").summary.n_cached == 3
 
 
