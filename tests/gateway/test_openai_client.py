@@ -139,7 +139,7 @@ def test_images_and_unknown_fields_reach_the_upstream_as_they_were_sent(
     }
     answer = client.chat.completions.create(
         model="fast",
-        messages=[{"role": "user", "content": content, "mood": "curious"}],  # type: ignore[misc,list-item]
+        messages=[{"role": "user", "content": content, "mood": "curious"}],  # type: ignore[list-item]
         temperature=0.25,
         extra_body={"vendor_extension": extra, "assay": {"session": "s-1"}},
     )

@@ -7,6 +7,7 @@ import msgspec
 
 from assay.errors import AssayError, RateLimited, Upstream, UpstreamRefused
 from assay.gateway.exchange import Exchange
+from assay.wire.openai_chat import UNREADABLE
 
 _encode = msgspec.json.Encoder().encode
 
@@ -36,6 +37,6 @@ async def refuse(exchange: Exchange, error: AssayError) -> None:
 def _openai_error(body: bytes) -> dict[str, Any] | None:
     try:
         error = msgspec.json.decode(body).get("error")
-    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+    except (*UNREADABLE, AttributeError):
         return None
     return error if isinstance(error, dict) and isinstance(error.get("message"), str) else None

@@ -9,7 +9,7 @@ import msgspec
 from assay.errors import BadRequest, Upstream, UpstreamCut, UpstreamRefused
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.types import HttpRequest, HttpResponse, ProviderRequest, Transport
-from assay.wire.openai_chat import StreamError, decode_chunk, decode_response, encode_request
+from assay.wire.openai_chat import UNREADABLE, StreamError, decode_chunk, decode_response, encode_request
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.sse import SseDecoder
 
@@ -42,7 +42,7 @@ class OpenAIProvider:
             raise refusal(self.name, response, body, self._clock)
         try:
             return decode_response(body)
-        except (msgspec.DecodeError, BadRequest) as error:
+        except (*UNREADABLE, BadRequest) as error:
             raise Upstream(
                 f"{self.name} answered with something that is not a completion: {error}"
             ) from error
@@ -81,7 +81,7 @@ class OpenAIProvider:
     def _event(self, data: bytes, hide_usage: bool) -> StreamEvent:
         try:
             return decode_chunk(data, hide_usage=hide_usage)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return StreamEvent(raw=None, malformed=True)
         except StreamError as error:
             message, status = _said(error.body)
@@ -122,7 +122,7 @@ def _said(body: bytes) -> tuple[str, int | None]:
     """The vendor's message and, where its error names one, a status."""
     try:
         sent = _body.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return body[:300].decode("utf-8", "replace").strip() or "an empty body", None
     if isinstance(sent.error, _Error):
         code = str(sent.error.code)

@@ -189,6 +189,9 @@ _chunk = msgspec.json.Decoder(_Chunk)
 _encode = msgspec.json.Encoder().encode
 _NULL = Raw(b"null")
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for text that is no JSON of the shape asked for, no UTF-8, or nested beyond all use."""
+
 
 # --- Requests ---
 
@@ -249,7 +252,7 @@ def decode_message(raw: Raw, path: str = "message") -> Message:
             name=sent.name,
             raw=raw,
         )
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _bad_field(error, path) from error
 
 
@@ -315,7 +318,7 @@ def chat_request(model: str, messages: tuple[Message, ...], **options: Any) -> C
 
 
 def decode_response(body: bytes) -> Response:
-    """A whole answer of either endpoint. Raises `msgspec.DecodeError` when it is not one."""
+    """A whole answer of either endpoint. Raises one of `UNREADABLE` when it is not one."""
     sent = _response.decode(body)
     return Response(
         raw=body,
@@ -329,7 +332,7 @@ def decode_response(body: bytes) -> Response:
 def decode_chunk(data: bytes, *, hide_usage: bool) -> StreamEvent:
     """One `data:` of a stream. With `hide_usage` the chunk that only carries usage is kept from the client.
 
-    Raises `msgspec.DecodeError` for what is not JSON of this shape and `StreamError` for an error sent in the stream.
+    Raises one of `UNREADABLE` for what is not JSON of this shape and `StreamError` for an error sent in the stream.
     """
     sent = _chunk.decode(data)
     if sent.error is not UNSET:
@@ -390,7 +393,7 @@ def _decode_body(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[Field
         return _fields.decode(body), decoder.decode(body)
     except msgspec.ValidationError as error:
         raise _bad_field(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadRequest(f"The body is not JSON: {error}", hint="Send one JSON object in UTF-8.") from error
 
 

@@ -5,11 +5,18 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from assay.wire.openai_chat import UNREADABLE
+
+
+class _Function(Struct, frozen=True):
+    name: str | None = None
+    arguments: str | None = None
+
 
 class _CallDelta(Struct, frozen=True):
     index: int = 0
     id: str | None = None
-    function: dict[str, Any] | None = None
+    function: _Function = _Function()
 
 
 class _Delta(Struct, frozen=True):
@@ -41,7 +48,7 @@ def assemble(chunks: list[bytes]) -> list[bytes]:
     for raw in chunks:
         try:
             choices = _chunk.decode(raw).choices
-        except msgspec.DecodeError:
+        except UNREADABLE:
             continue
         for choice in choices:
             message = made.setdefault(choice.index, _Message())
@@ -71,8 +78,8 @@ class _Message:
         for part in delta.tool_calls or ():
             call = self.calls.setdefault(part.index, {"id": "", "name": "", "arguments": ""})
             call["id"] += part.id or ""
-            for name in ("name", "arguments"):
-                call[name] += (part.function or {}).get(name) or ""
+            call["name"] += part.function.name or ""
+            call["arguments"] += part.function.arguments or ""
 
     def encode(self) -> bytes:
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self.text) or None}
