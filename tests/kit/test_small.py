@@ -3,6 +3,7 @@
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -61,7 +62,7 @@ def test_a_sum_with_an_unknown_amount_is_unknown(amounts: list[Decimal | None]) 
 
 @given(st.integers(0, 10**12), AMOUNTS)
 def test_the_price_of_tokens_is_exact(tokens: int, rate: Decimal) -> None:
-    assert money.price_of(tokens, rate) * 1_000_000 * 10**12 == tokens * int(rate * 10**12)
+    assert Fraction(money.price_of(tokens, rate)) * 1_000_000 == tokens * Fraction(rate)
 
 
 @given(st.lists(JSON, max_size=4))

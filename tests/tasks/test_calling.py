@@ -196,3 +196,21 @@ def test_preparing_a_call_is_fast_enough_for_the_hot_path() -> None:
             calls.prepare(state, "chat", request, None, CONTEXT)
         best = min(best, (time.perf_counter() - began) / 50)
     assert best < 500e-6
+
+
+@pytest.mark.parametrize(
+    ("last", "says"),
+    [
+        ({"role": "assistant", "content": "and then?"}, "the role 'assistant'"),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,x"}}]},
+            "more than text",
+        ),
+    ],
+)
+def test_an_input_is_taken_from_a_last_user_message_of_text_or_refused(
+    last: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(BadRequest, match=says) as refused:
+        sent(PromptContent(template="{{ text }}"), [{"role": "user", "content": "hi"}, last])
+    assert refused.value.param == "messages"

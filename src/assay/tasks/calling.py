@@ -1,8 +1,8 @@
 """From a client's request for `task:<name>` to a call of a model: pure, and fast enough for every call.
 
 - With inputs given, all messages of the client are history.
-- Without, and with exactly one input in the task, the text of the last user message (on completions: the prompt) is that
-  input, and the messages before it are history.
+- Without, and with exactly one input in the task, the text of the last message, which is a user's (on completions: the
+  prompt), is that input, and the messages before it are history.
 - History goes where the prompt says, else before the last user turn.
 """
 
@@ -19,7 +19,7 @@ from assay.providers.types import Endpoint
 from assay.snapshot import Snapshot
 from assay.tasks.choosing import Chooser
 from assay.tasks.table import TASKS, CompiledTask, CompiledVariant
-from assay.wire.messages import Message, text_message
+from assay.wire.messages import Message, TextPart, text_message
 from assay.wire.openai_chat import encode_message
 from assay.wire.requests import ChatRequest, ModelRequest
 
@@ -134,10 +134,20 @@ def _split(
     if inputs is not None:
         return inputs, request.messages
     name = _only_input(task, variant)
-    last = max((at for at, message in enumerate(request.messages) if message.role == "user"), default=None)
-    if last is None:
-        raise BadRequest("There is no user message to take the input from", param="messages")
-    return {name: request.messages[last].text}, request.messages[:last]
+    *history, last = request.messages
+    if last.role != "user":
+        raise BadRequest(
+            f"The input {name!r} is taken from the last message, which is of the role {last.role!r}",
+            param="messages",
+            hint='End with a user message, or send the body field assay: {"inputs": {…}}.',
+        )
+    if any(not isinstance(part, TextPart) for part in last.parts):
+        raise BadRequest(
+            f"The input {name!r} is a text, and the last message is more than text",
+            param="messages",
+            hint="Send text only.",
+        )
+    return {name: last.text}, history
 
 
 def _only_input(task: CompiledTask, variant: CompiledVariant) -> str:
