@@ -65,6 +65,8 @@ class OpenAIProvider:
                     yield event
             if not complete:
                 raise UpstreamCut(f"{self.name} closed the connection in the middle of its answer")
+        except ValueError as error:
+            raise UpstreamCut(f"{self.name} sent {error}") from error
         finally:
             await response.aclose()
 

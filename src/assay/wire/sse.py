@@ -10,27 +10,29 @@ class SseDecoder:
     Field names other than `data` and comments are passed over. Raises `ValueError` for an event without end.
     """
 
-    __slots__ = ("_buffer", "_data")
+    __slots__ = ("_buffer", "_data", "_held")
 
     def __init__(self) -> None:
         self._buffer = b""
         self._data: list[bytes] = []
+        self._held = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes; returns zero or more events."""
         lines = (self._buffer + chunk).split(b"\n")
         self._buffer = lines.pop()
-        if len(self._buffer) > MAX_EVENT_BYTES:
-            raise ValueError(f"an event of more than {MAX_EVENT_BYTES} bytes")
         events: list[bytes] = []
         for line in lines:
             if line.endswith(b"\r"):
                 line = line[:-1]
             if line.startswith(b"data:"):
                 self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+                self._held += len(line)
             elif not line and self._data:
                 events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
-                self._data = []
+                self._data, self._held = [], 0
+        if len(self._buffer) + self._held > MAX_EVENT_BYTES:
+            raise ValueError(f"an event of more than {MAX_EVENT_BYTES} bytes")
         return events
 
     def finish(self) -> list[bytes]:
