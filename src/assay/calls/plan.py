@@ -42,8 +42,9 @@ def plan(models: Mapping[str, ModelConfig], name: str, draw: Callable[[], float]
         if model is None:
             continue
         targets += [Target(model, route) for route in _drawn(model.route, draw)]
-        queue += [other for other in model.fallback if other not in seen]
-        seen.update(model.fallback)
+        fresh = [other for other in dict.fromkeys(model.fallback) if other not in seen]
+        queue += fresh
+        seen.update(fresh)
     return targets
 
 
