@@ -15,6 +15,15 @@ from typing import Any
 import httpx
 import pytest
 
+BROWSER = os.environ.get("ASSAY_TEST_BROWSER") or shutil.which("chromium")
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 WEIGHTS = Path(__file__).parents[1] / ".assay/models/smollm2-135m.gguf"
 
 
@@ -31,7 +40,7 @@ sys.addaudithook(_loopback_only)
 
 def _missing(marker: str) -> str | None:
     """Why a test with this marker cannot run here, or None."""
-    if marker == "browser" and not (shutil.which("chromium") or os.environ.get("ASSAY_TEST_BROWSER")):
+    if marker == "browser" and not BROWSER:
         return "no Chromium here; scripts/browser installs Debian's"
     if marker == "data" and not os.environ.get("ASSAY_TEST_DATA"):
         return "ASSAY_TEST_DATA names no folder with the larger data sets"
@@ -59,6 +68,17 @@ def data_sets() -> Path:
 def weights() -> Path:
     """The weights of SmolLM2-135M-Instruct; for tests marked `local_model`."""
     return WEIGHTS
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, driven by Playwright; for tests marked `browser`. Its event loop lives while it does."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=BROWSER_FLAGS)
+        yield browser
+        browser.close()
 
 
 ADMIN_KEY = "sk-assay-tests-0123456789abcdef0123456789abcdef"

@@ -132,14 +132,16 @@ def call_live(client: Client, url: str, say: Callable[[str], None]) -> Answer:
     """
     key = client.post("/api/keys", {"name": "demo"})
     try:
-        application = OpenAI(base_url=f"{url}/v1", api_key=key["key"], max_retries=0)
-        chunks = application.chat.completions.create(
-            model=f"task:{TASK}", messages=[{"role": "user", "content": REVIEW}], stream=True
-        )
-        for chunk in chunks:
-            if chunk.choices and (piece := chunk.choices[0].delta.content):
-                say(piece)
-        classic = application.completions.create(model=MODEL, prompt=CLASSIC, max_tokens=32, temperature=0)
+        with OpenAI(base_url=f"{url}/v1", api_key=key["key"], max_retries=0) as application:
+            chunks = application.chat.completions.create(
+                model=f"task:{TASK}", messages=[{"role": "user", "content": REVIEW}], stream=True
+            )
+            for chunk in chunks:
+                if chunk.choices and (piece := chunk.choices[0].delta.content):
+                    say(piece)
+            classic = application.completions.create(
+                model=MODEL, prompt=CLASSIC, max_tokens=32, temperature=0
+            )
         return Answer(CLASSIC, classic.choices[0].text)
     finally:
         client.delete(f"/api/keys/{key['id']}")

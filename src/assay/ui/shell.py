@@ -52,18 +52,22 @@ class Person(Protocol):
 
 
 class NavItem(msgspec.Struct, frozen=True):
-    """One line of the navigation. `g` then `key` goes there; `icon` is a name that `components.icon` draws."""
+    """One line of the navigation. `g` then `key` goes there; `icon` is a name that `components.icon` draws.
+
+    `also` are further paths whose pages belong under it.
+    """
 
     label: str
     path: str
     key: str
     icon: str
+    also: tuple[str, ...] = ()
 
     def holds(self, path: str) -> bool:
         """Whether a page belongs under this item."""
-        return (
-            path == self.path if self.path == "/" else path == self.path or path.startswith(f"{self.path}/")
-        )
+        if self.path == "/":
+            return path == "/"
+        return any(path == each or path.startswith(f"{each}/") for each in (self.path, *self.also))
 
 
 NAVIGATION = (
@@ -71,7 +75,7 @@ NAVIGATION = (
     NavItem("Traces", "/traces", "t", "traces"),
     NavItem("Tasks", "/tasks", "k", "tasks"),
     NavItem("Datasets", "/datasets", "d", "datasets"),
-    NavItem("Runs", "/runs", "r", "runs"),
+    NavItem("Runs", "/runs", "r", "runs", also=("/comparisons",)),
     NavItem("Decisions", "/decisions", "c", "decisions"),
     NavItem("Jobs", "/jobs", "j", "jobs"),
     NavItem("Keys", "/keys", "y", "keys"),
