@@ -48,6 +48,7 @@ def build(
     }
     return Litestar(
         route_handlers=[_in_a_thread(handler) for handler in handlers],
+        request_class=_Asked,
         response_class=_Answer,
         dependencies={**provided, "principal": Provide(guards.principal, sync_to_thread=False)},
         guards=[guards.signed_in],
@@ -55,6 +56,7 @@ def build(
             AssayError: _refuse,
             ValidationException: _invalid,
             HTTPException: _http,
+            OverflowError: _out_of_range,
             Exception: _unexpected,
         },
         openapi_config=OpenAPIConfig(
@@ -93,6 +95,20 @@ def _in_a_thread(handler: ControllerRouterHandler) -> ControllerRouterHandler:
     threaded = copy.copy(handler)
     threaded._fn = call
     return threaded
+
+
+class _Asked(Request[Any, Any, Any]):
+    """A request whose unreadable body is its sender's mistake; Litestar lets these two through as failures of ours."""
+
+    async def json(self) -> Any:
+        try:
+            return await super().json()
+        except RecursionError as error:
+            raise errors.BadRequest(
+                "The body nests too deeply", hint="No request here needs more than some levels of nesting."
+            ) from error
+        except UnicodeDecodeError as error:
+            raise errors.BadRequest(f"The body is not UTF-8: {error}", hint="Send JSON in UTF-8.") from error
 
 
 class _Answer(Response[Any]):
@@ -179,12 +195,23 @@ def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> Res
 
 
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    if error.status_code in (404, 405) and not _wants_json(request):
+        return shell.error_page(request, status=error.status_code, request_id=ids.uuid7())
     kind = _BY_STATUS.get(error.status_code, errors.BadRequest if error.status_code < 500 else AssayError)
     hint = "See /api/openapi.json for what there is." if error.status_code in (404, 405) else None
     message = f"{request.method} {request.url.path}: {error.detail}"
     made = kind(message, hint=hint)
     made.status = error.status_code
     return _refuse(request, made)
+
+
+def _out_of_range(request: Request[Any, Any, Any], error: OverflowError) -> Response[Any]:
+    """A number of the query, a cursor or the body that no column can hold."""
+    log.warning("%s %s: %s", request.method, request.url.path, error)
+    return _refuse(
+        request,
+        errors.BadRequest("A number is out of range", hint="Whole numbers have at most 64 bits here."),
+    )
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

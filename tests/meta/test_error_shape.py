@@ -42,7 +42,12 @@ def test_an_error_has_one_shape_on_each_face(name: str) -> None:
     assert body["error"]["message"].startswith(error.message)
 
 
-def on_the_control_plane(error: AssayError) -> tuple[int, Any]:
+def test_a_number_that_no_column_holds_is_refused_and_is_no_failure_of_ours() -> None:
+    status, body = on_the_control_plane(OverflowError("Python int too large to convert to SQLite INTEGER"))
+    assert (status, body["error"]["type"]) == (400, errors.BadRequest.type)
+
+
+def on_the_control_plane(error: Exception) -> tuple[int, Any]:
     """What `/api` says of it."""
 
     @get("/api/broken", opt={"public": True}, sync_to_thread=False)
