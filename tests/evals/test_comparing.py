@@ -8,7 +8,6 @@ import pytest
 from assay.datasets import Case
 from assay.errors import BadRequest, NotFound, UpstreamDown
 from assay.evals import Comparison, Run, compare, get_comparison, list_differences
-from assay.evals.comparing import count_differences
 from assay.evals.reports import comparison_report, run_report
 from assay.evals.types import ComparisonOptions
 from assay.wire.verdicts import Outcome
@@ -142,10 +141,9 @@ def test_a_run_that_has_not_ended_is_refused(world: Any) -> None:
 def test_the_cases_are_sorted_by_what_changed(world: Any) -> None:
     comparison = compared(world, answered(world, "a", range(10)), answered(world, "b", range(5, 30)))
     with world.records.read() as tx:
-        counts = count_differences(tx, comparison, "exact")
-        better = list_differences(tx, comparison, "exact", show="better", limit=15)
-        rest = list_differences(tx, comparison, "exact", show="better", limit=15, cursor=better.next)
-        worse = list_differences(tx, comparison, "exact", show="worse")
+        better, counts = list_differences(tx, comparison, "exact", show="better", limit=15)
+        rest, _ = list_differences(tx, comparison, "exact", show="better", limit=15, cursor=better.next)
+        worse, _ = list_differences(tx, comparison, "exact", show="worse")
     assert counts == {"all": 40, "different": 25, "better": 20, "worse": 5, "both_right": 5, "both_wrong": 10}
     assert [len(better.items), len(rest.items), rest.next] == [15, 5, None]
     assert [item.case_id for item in worse.items] == [f"c{at}" for at in range(5)]
@@ -163,7 +161,7 @@ def test_reports_say_the_figures_and_interpret_nothing_that_a_model_wrote(world:
     candidate = world.run("b")
     comparison = compared(world, baseline, candidate)
     with world.records.read() as tx:
-        examples = list_differences(tx, comparison, "exact", show="different", limit=3).items
+        examples = list_differences(tx, comparison, "exact", show="different", limit=3)[0].items
     report = comparison_report(comparison, (baseline, candidate), examples)
     assert "exact: worse." in report
     assert "\n    <script>alert(1)</script> | x |\n" in report

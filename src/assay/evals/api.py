@@ -263,7 +263,7 @@ def list_pairs(
     """The cases side by side, those of one sort only where asked."""
     with records.read() as tx:
         found = comparing.get_comparison(tx, principal.project, comparison_id)
-        page = comparing.list_differences(tx, found, metric, show=show, cursor=cursor)
+        page, _ = comparing.list_differences(tx, found, metric, show=show, cursor=cursor)
     return Page([_pair(item) for item in page.items], page.next)
 
 
@@ -293,7 +293,7 @@ def report_comparison(
         found = comparing.get_comparison(tx, principal.project, comparison_id)
         sides = comparing.sides_of(tx, found)
         metric = found.verdicts[0].metric
-        page = comparing.list_differences(tx, found, metric, show="different", limit=_EXAMPLES)
+        page, _ = comparing.list_differences(tx, found, metric, show="different", limit=_EXAMPLES)
     return ReportAnswer(reports.comparison_report(found, sides, page.items))
 
 

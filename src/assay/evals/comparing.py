@@ -1,6 +1,7 @@
 """Two runs, case by case. The statistics are imported at the first comparison, for the same reason as in `summing`."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -39,11 +40,14 @@ def compare(
     that differ, and for a run that has not ended.
     """
     sides = (get_run(tx, project, baseline), get_run(tx, project, candidate))
-    case_ids = _aligned(tx, sides, overlap=options.overlap)
+    _check_alike(tx, sides, overlap=options.overlap)
     scorers = _shared(sides, options.metrics)
     if baseline == candidate:
         raise BadRequest("A run cannot be compared with itself", param="candidate")
     scores = (store.scores_of(tx, sides[0]), store.scores_of(tx, sides[1]))
+    case_ids = _common(tx, sides, scores)
+    if not case_ids:
+        raise BadRequest("The runs share no case", param="candidate")
     verdicts = _verdicts(sides, scorers, scores, case_ids, clusters_of(tx, sides[1]), options)
     made = Comparison(
         project=project,
@@ -88,43 +92,34 @@ def list_differences(
     show: Show = "all",
     cursor: str | None = None,
     limit: int = 50,
-) -> Page[Difference]:
-    """The cases of a comparison side by side, those of one sort only where asked."""
+) -> tuple[Page[Difference], dict[str, int]]:
+    """The cases of a comparison side by side, those of one sort only where asked; and how many there are of each sort."""
     sides = sides_of(tx, comparison)
     found = {scorer.metric: scorer for scorer in sides[1].scorers}
     if metric not in found:
         raise BadRequest(
             f"There is no metric {metric!r}", param="metric", hint=f"There are: {', '.join(found)}."
         )
-    scores = tuple(store.scores_of(tx, side) for side in sides)
-    wanted = [
-        case_id
-        for case_id in _common(tx, sides)
-        if show in ("all", *_sorts(found[metric], *(_value(side, case_id, metric) for side in scores)))
-    ]
+    scores = (store.scores_of(tx, sides[0]), store.scores_of(tx, sides[1]))
+    counts: Counter[str] = Counter(all=0)
+    wanted: list[str] = []
+    for case_id in _common(tx, sides, scores):
+        values = (_value(side, case_id, metric) for side in scores)
+        sorts = ("all", *_sorts(found[metric], *values))
+        counts.update(sorts)
+        if show in sorts:
+            wanted.append(case_id)
     begin = 0 if cursor is None else from_cursor(cursor)[0]
     if not isinstance(begin, int) or begin < 0:
         raise BadRequest(f"{cursor!r} is not a cursor of this list", param="cursor")
     page = wanted[begin : begin + limit]
     first, second = (store.find_results(tx, side, page) for side in sides)
     items = [Difference(case_id=each, baseline=first.get(each), candidate=second.get(each)) for each in page]
-    return Page(items, to_cursor(begin + limit) if len(wanted) > begin + limit else None)
+    return Page(items, to_cursor(begin + limit) if len(wanted) > begin + limit else None), dict(counts)
 
 
-def count_differences(tx: Connection, comparison: Comparison, metric: str) -> dict[str, int]:
-    """How many cases there are of each sort."""
-    sides = sides_of(tx, comparison)
-    scorer = {each.metric: each for each in sides[1].scorers}[metric]
-    scores = tuple(store.scores_of(tx, side) for side in sides)
-    counts: dict[str, int] = {"all": 0}
-    for case_id in _common(tx, sides):
-        for sort in ("all", *_sorts(scorer, *(_value(side, case_id, metric) for side in scores))):
-            counts[sort] = counts.get(sort, 0) + 1
-    return counts
-
-
-def _aligned(tx: Connection, sides: tuple[Run, Run], *, overlap: bool) -> list[str]:
-    """The ids of the cases that both runs are about. Raises `BadRequest` where they are not about the same."""
+def _check_alike(tx: Connection, sides: tuple[Run, Run], *, overlap: bool) -> None:
+    """Raises `BadRequest` for runs that have not ended, or that are not about the same cases."""
     for run in sides:
         if run.ended_at_ns is None:
             raise BadRequest(
@@ -139,21 +134,18 @@ def _aligned(tx: Connection, sides: tuple[Run, Run], *, overlap: bool) -> list[s
             param="candidate",
             hint='Run both over the same dataset version, or send "overlap": true to compare the cases that they share.',
         )
-    ids = _common(tx, sides)
-    if not ids:
-        raise BadRequest("The runs share no case", param="candidate")
-    return ids
 
 
-def _common(tx: Connection, sides: tuple[Run, Run]) -> list[str]:
+def _common(
+    tx: Connection, sides: tuple[Run, Run], results: tuple[Container[str], Iterable[str]]
+) -> list[str]:
     """The cases that both runs have a result for and whose content is the same, in the candidate's order."""
+    first, second = sides
+    ids = [case_id for case_id in results[1] if case_id in results[0]]
+    if first.dataset_hash == second.dataset_hash:
+        return ids
     marks = [_case_hashes(tx, run) for run in sides]
-    scored = [store.result_ids(tx, run) for run in sides]
-    return [
-        case_id
-        for case_id, hash in marks[1].items()
-        if marks[0].get(case_id) == hash and case_id in scored[0] and case_id in scored[1]
-    ]
+    return [case_id for case_id in ids if marks[0][case_id] == marks[1][case_id]]
 
 
 def _case_hashes(tx: Connection, run: Run) -> dict[str, str]:

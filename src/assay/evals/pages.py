@@ -240,8 +240,7 @@ def show_comparison(
         found = comparing.get_comparison(tx, principal.project, comparison_id)
         baseline, candidate = comparing.sides_of(tx, found)
         chosen = metric or found.verdicts[0].metric
-        page = comparing.list_differences(tx, found, chosen, show=show, cursor=cursor, limit=_SHOWN)
-        counts = comparing.count_differences(tx, found, chosen)
+        page, counts = comparing.list_differences(tx, found, chosen, show=show, cursor=cursor, limit=_SHOWN)
         cases = _cases(tx, candidate, [item.case_id for item in page.items])
     kinds = {scorer.metric: scorer.kind for scorer in candidate.scorers}
     context = ComparisonContext(

@@ -184,7 +184,7 @@ def iter_results(tx: Connection, run: Run) -> Iterator[Result]:
 def scores_of(tx: Connection, run: Run) -> dict[str, dict[str, CaseScore]]:
     """Case id to its scores, in the dataset's order, without the outputs."""
     statement = select(results.c.case_id, results.c.scores).where(*_of(run)).order_by(results.c.position)
-    return {row.case_id: row.scores for row in tx.execute(statement)}
+    return dict(tx.execute(statement).all())
 
 
 def find_results(tx: Connection, run: Run, case_ids: Iterable[str]) -> dict[str, Result]:
