@@ -274,11 +274,13 @@ def test_an_empty_server_teaches_on_every_page_and_errors_stay_in_the_shell(
         if place in EMPTY:
             assert page.locator(".empty h2").inner_text() == EMPTY[place]
         assert here.fits(), place
+        assert page.locator(".side nav [aria-current]").bounding_box()["x"] < 360, place
     assert here.wrong == []
 
     assert page.goto(f"{server.url}/nowhere").status == 404
     assert page.locator(".side nav").is_visible()
     assert page.locator("h1").inner_text() == "Not found"
+    assert page.get_by_text("There is no such page.").is_visible()
     assert page.goto(f"{server.url}/traces/{'0' * 32}").status == 404
     assert page.locator(".error-page").is_visible()
 

@@ -28,6 +28,11 @@ function escape(event) {
   }
 }
 
+// On a narrow screen the navigation scrolls sideways: bring the present place into sight.
+const places = document.querySelector(".side nav");
+const present = places?.querySelector("[aria-current]");
+if (present) places.scrollLeft += present.getBoundingClientRect().right - places.getBoundingClientRect().right;
+
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") return escape(event);
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || help?.open) return;
