@@ -1,5 +1,6 @@
 """Ids, money, pages and time: what must hold for every value."""
 
+from base64 import urlsafe_b64encode
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -67,13 +68,22 @@ def test_the_price_of_tokens_is_exact(tokens: int, rate: Decimal) -> None:
 
 @given(st.lists(JSON, max_size=4))
 def test_a_cursor_brings_its_position_back(position: list[object]) -> None:
-    assert from_cursor(to_cursor(*position)) == position
+    assert from_cursor(to_cursor(*position), list[object]) == position
 
 
 @given(st.text(max_size=60))
 def test_no_text_as_a_cursor_fails_otherwise_than_as_a_bad_request(text: str) -> None:
     with suppress(BadRequest):
-        assert isinstance(from_cursor(text), list)
+        assert isinstance(from_cursor(text, list[object]), list)
+
+
+@pytest.mark.parametrize(
+    "packed", ["[]", '["a", "b"]', "[1]", "[null]", '[["a"]]', "5", '{"a": 1}', "[" * 9000 + "]" * 9000]
+)
+def test_a_cursor_of_another_list_is_a_bad_request(packed: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        from_cursor(urlsafe_b64encode(packed.encode()).decode(), tuple[str])
+    assert refused.value.param == "cursor"
 
 
 @given(st.integers(0, 4_102_444_800_000_000))

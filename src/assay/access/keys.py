@@ -43,11 +43,7 @@ def create_key(
 
 def list_keys(tx: Connection, project: str, *, cursor: str | None = None, limit: int = 100) -> Page[Key]:
     """The project's keys, newest first, revoked ones too."""
-    before = None
-    if cursor is not None:
-        (before,) = from_cursor(cursor) or (None,)
-        if not isinstance(before, str):
-            raise BadRequest(f"{cursor!r} is not a cursor of this list", param="cursor")
+    before = None if cursor is None else from_cursor(cursor, tuple[str])[0]
     found = store.keys_of(tx, project, before=before, limit=limit + 1)
     return Page(found[:limit], to_cursor(found[limit - 1].id) if len(found) > limit else None)
 

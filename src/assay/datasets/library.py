@@ -81,7 +81,7 @@ def list_datasets(
     tx: Connection, project: str, *, cursor: str | None = None, limit: int = 100
 ) -> Page[DatasetSummary]:
     """By name."""
-    after = None if cursor is None else str(from_cursor(cursor)[0])
+    after = None if cursor is None else from_cursor(cursor, tuple[str])[0]
     found = store.list_datasets(tx, project, after=after, limit=limit + 1)
     return Page(found[:limit], to_cursor(found[limit - 1].name) if len(found) > limit else None)
 
@@ -97,9 +97,7 @@ def list_cases(
     """In the file's order."""
     after = -1
     if cursor is not None:
-        after = from_cursor(cursor)[0]
-        if not isinstance(after, int):
-            raise BadRequest(f"{cursor!r} is not a cursor of this list", param="cursor")
+        (after,) = from_cursor(cursor, tuple[int])
     found = store.list_cases(tx, version, split=split, after=after, limit=limit + 1)
     cases = [case for _, case in found[:limit]]
     return Page(cases, to_cursor(found[limit - 1][0]) if len(found) > limit else None)

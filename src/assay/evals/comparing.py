@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
+import msgspec
 from sqlalchemy import Connection
 
 from assay.datasets import library as datasets
@@ -109,9 +110,7 @@ def list_differences(
         counts.update(sorts)
         if show in sorts:
             wanted.append(case_id)
-    begin = 0 if cursor is None else from_cursor(cursor)[0]
-    if not isinstance(begin, int) or begin < 0:
-        raise BadRequest(f"{cursor!r} is not a cursor of this list", param="cursor")
+    begin = 0 if cursor is None else from_cursor(cursor, tuple[Annotated[int, msgspec.Meta(ge=0)]])[0]
     page = wanted[begin : begin + limit]
     first, second = (store.find_results(tx, side, page) for side in sides)
     items = [Difference(case_id=each, baseline=first.get(each), candidate=second.get(each)) for each in page]

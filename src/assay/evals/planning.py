@@ -158,7 +158,7 @@ def list_runs(
     limit: int = 50,
 ) -> Page[Run]:
     """Newest first."""
-    before = None if cursor is None else str(from_cursor(cursor)[0])
+    before = None if cursor is None else from_cursor(cursor, tuple[str])[0]
     found = store.list_runs(
         tx, project, task=task, dataset=dataset, variant=variant, before=before, limit=limit + 1
     )
@@ -171,9 +171,7 @@ def list_results(
     """In the dataset's order, as far as the run has come: all, the wrong ones, or those without an output."""
     after = -1
     if cursor is not None:
-        after = from_cursor(cursor)[0]
-        if not isinstance(after, int):
-            raise BadRequest(f"{cursor!r} is not a cursor of this list", param="cursor")
+        (after,) = from_cursor(cursor, tuple[int])
     found = store.list_results(tx, run, which=which, after=after, limit=limit + 1)
     return Page(found[:limit], to_cursor(found[limit - 1].position) if len(found) > limit else None)
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from assay.errors import BadRequest
 from assay.jobs import store
 from assay.jobs.types import Job, JobLine, Status
 from assay.kit.clock import Clock
@@ -52,12 +51,7 @@ def list_jobs(
     limit: int = 50,
 ) -> Page[Job]:
     """Jobs, newest first. Raises `BadRequest` for a foreign cursor."""
-    before: str | None = None
-    if cursor is not None:
-        position = from_cursor(cursor)
-        if len(position) != 1 or not isinstance(position[0], str):
-            raise BadRequest(f"{cursor!r} is not a cursor of this list", param="cursor")
-        before = position[0]
+    before = None if cursor is None else from_cursor(cursor, tuple[str])[0]
     found = store.jobs_of(tx, project, kind=kind, status=status, before=before, limit=limit + 1)
     return Page(found[:limit], to_cursor(found[limit - 1].id) if len(found) > limit else None)
 

@@ -23,16 +23,14 @@ def to_cursor(*position: Any) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 
 
-def from_cursor(cursor: str) -> list[Any]:
-    """Unpack what `to_cursor` packed; anything else is a `BadRequest` that names the parameter."""
+def from_cursor(cursor: str, shape: type[T]) -> T:
+    """Unpack what `to_cursor` packed, e.g. `tuple[str]`; anything else is a `BadRequest` that names the parameter."""
     try:
-        position = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError, msgspec.DecodeError):
-        position = None
-    if not isinstance(position, list):
+        packed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return msgspec.json.decode(packed, type=shape)
+    except (binascii.Error, ValueError, RecursionError, msgspec.DecodeError) as error:
         raise BadRequest(
             f"{cursor!r} is not a cursor of this list",
             param="cursor",
             hint="Send the `next` of the page before.",
-        )
-    return position
+        ) from error

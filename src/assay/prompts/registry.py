@@ -93,7 +93,7 @@ def list_prompts(
     tx: Connection, project: str, *, cursor: str | None = None, limit: int = 100
 ) -> Page[PromptSummary]:
     """By name."""
-    after = None if cursor is None else str(from_cursor(cursor)[0])
+    after = None if cursor is None else from_cursor(cursor, tuple[str])[0]
     found = store.list_prompts(tx, project, after=after, limit=limit + 1)
     return Page(found[:limit], to_cursor(found[limit - 1].name) if len(found) > limit else None)
 

@@ -120,7 +120,7 @@ def history(
     tx: Connection, project: str, task: str, environment: str, *, cursor: str | None = None, limit: int = 50
 ) -> Page[Release]:
     """Every release there was, newest first."""
-    before = None if cursor is None else str(from_cursor(cursor)[0])
+    before = None if cursor is None else from_cursor(cursor, tuple[str])[0]
     found = store.history(tx, project, task, environment, before=before, limit=limit + 1)
     return Page(found[:limit], to_cursor(found[limit - 1].id) if len(found) > limit else None)
 

@@ -129,7 +129,7 @@ def get_variant(tx: Connection, project: str, task: str, name: str) -> Variant:
 
 def list_tasks(tx: Connection, project: str, *, cursor: str | None = None, limit: int = 100) -> Page[Task]:
     """By name."""
-    after = "" if cursor is None else str(from_cursor(cursor)[0])
+    after = "" if cursor is None else from_cursor(cursor, tuple[str])[0]
     found = store.list_tasks(tx, project, after=after, limit=limit + 1)
     return Page(found[:limit], to_cursor(found[limit - 1].name) if len(found) > limit else None)
 

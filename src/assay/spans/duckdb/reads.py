@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from assay.errors import BadRequest, NotFound
+from assay.errors import NotFound
 from assay.kit.paging import Page, from_cursor, to_cursor
 from assay.spans.duckdb.filters import FACET_COLUMNS, GROUP_COLUMNS, condition
 from assay.spans.duckdb.schema import HASHES, USAGE_CLASSES
@@ -82,7 +82,7 @@ class Reads:
         where, parameters = condition(filter)
         if cursor is not None:
             where += " AND (start_ns, row_id) < (?, ?) AND start_ns <= ?"
-            start_ns, row_id = _position(cursor, tuple[int, int])
+            start_ns, row_id = from_cursor(cursor, tuple[int, int])
             parameters += [start_ns, row_id, start_ns]
         rows = self._rows(
             f"SELECT {', '.join(_ROW)}, row_id FROM live_spans WHERE {where} ORDER BY start_ns DESC, row_id DESC LIMIT ?",
@@ -97,7 +97,7 @@ class Reads:
         where, parameters = condition(filter)
         having = ""
         if cursor is not None:
-            newest_ns, trace_id = _position(cursor, tuple[int, str])
+            newest_ns, trace_id = from_cursor(cursor, tuple[int, str])
             having = "HAVING (max(start_ns), trace_id) < (?, ?)"
             parameters += [newest_ns, trace_id]
         margin = 24 * _HOUR_NS
@@ -115,7 +115,7 @@ class Reads:
         parameters: list[Any] = [project, trace_id]
         if cursor is not None:
             where += " AND (start_ns, row_id) > (?, ?)"
-            parameters += _position(cursor, tuple[int, int])
+            parameters += from_cursor(cursor, tuple[int, int])
         rows = self._rows(
             f"SELECT {', '.join(_DETAIL)} FROM live_spans WHERE {where} ORDER BY start_ns, row_id LIMIT ?",
             [*parameters, limit + 1],
@@ -294,14 +294,3 @@ def _score(row: Sequence[Any]) -> Score:
         msgspec.json.decode(record["offsets"], type=tuple[Offsets, ...]) if record["offsets"] else ()
     )
     return Score(**record)
-
-
-def _position(cursor: str, types: type[tuple[int, P]]) -> tuple[int, P]:
-    try:
-        return msgspec.convert(from_cursor(cursor), types)
-    except msgspec.ValidationError as error:
-        raise BadRequest(
-            f"{cursor!r} is not a cursor of this list",
-            param="cursor",
-            hint="Send the `next` of the page before.",
-        ) from error
