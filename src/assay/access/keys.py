@@ -37,8 +37,13 @@ def create_key(
     clock: Clock = SYSTEM,
 ) -> tuple[Key, str]:
     """Make a key and return it with its secret, which nobody can read again."""
-    secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+    secret = new_secret()
     return _keep(tx, project, secret, name=name, role=role, environment=environment, clock=clock), secret
+
+
+def new_secret() -> str:
+    """A key that nobody knows yet: 256 random bits."""
+    return _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def list_keys(tx: Connection, project: str, *, cursor: str | None = None, limit: int = 100) -> Page[Key]:

@@ -1,5 +1,6 @@
 """A server for the demo: the one that serves the data directory already, else one started for it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import IO
 
 import msgspec
 
+from assay.access.keys import new_secret
 from assay.errors import Unavailable, Unusable
 from assay.sdk.client import Client
 from assay.server import holder
@@ -30,6 +32,8 @@ class Running(msgspec.Struct, frozen=True):
     client: Client
     process: Process | None
     """None when somebody else started it."""
+    admin_key: str | None = None
+    """The directory's first admin key, if it was made here: to be shown once."""
 
     def wait(self) -> None:
         """Until the server that was started here ends, or Ctrl-C."""
@@ -46,11 +50,14 @@ def serving(data: Path, *, port: int) -> Iterator[Running]:
         yield found
         found.client.close()
         return
+    environment, admin_key = _with_admin_key(data)
     with tempfile.TemporaryFile() as said:
         command = [sys.executable, "-m", "assay", "up", "--data", str(data), "--port", str(port)]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=environment
+        )
         try:
-            started = _wait(process, data, said)
+            started = msgspec.structs.replace(_wait(process, data, said), admin_key=admin_key)
             yield started
             started.client.close()
         except Unavailable as error:
@@ -59,6 +66,19 @@ def serving(data: Path, *, port: int) -> Iterator[Running]:
             raise _ended(said) from error
         finally:
             _end(process)
+
+
+def _with_admin_key(data: Path) -> tuple[dict[str, str], str | None]:
+    """The server's environment. It would print a new directory's first key to nobody, so the key is chosen here."""
+    environment = dict(os.environ)
+    if (
+        environment.get("ASSAY_ADMIN_KEY")
+        or environment.get("ASSAY_DATABASE_URL")
+        or (data / "records.sqlite").exists()
+    ):
+        return environment, None
+    key = new_secret()
+    return {**environment, "ASSAY_ADMIN_KEY": key}, key
 
 
 def _wait(process: Process, data: Path, said: IO[bytes]) -> Running:

@@ -95,12 +95,20 @@ def call(running: Running) -> None:
 
 
 def farewell(running: Running, *, stay: bool) -> None:
-    """Where to look at all of it."""
+    """Where to look at all of it, and the key that opens it."""
     console.print()
-    if running.process is None or stay:
-        console.print(f"[bold]Look[/]     {running.url}, with the admin key that the first start printed")
+    where = (
+        running.url
+        if running.process is None or stay
+        else "`make up`, or `assay up`, shows all of it in the browser"
+    )
+    console.print(f"[bold]Look[/]     {where}")
+    if running.admin_key is not None:
+        console.print(f"         Sign in with this key, shown this once: [bold]{running.admin_key}[/]")
     else:
-        console.print("[bold]Look[/]     `make up`, or `assay up`, shows all of it in the browser")
+        console.print(
+            "         Sign in with the key of the first start, or `assay keys create ME --role admin`."
+        )
     if stay and running.process is not None:
         console.print("[dim]         Ctrl-C ends the server.[/]")
 
