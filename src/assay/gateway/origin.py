@@ -1,6 +1,7 @@
 """Whose call it is: what the headers and the body's `assay` field say about its origin."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -9,12 +10,15 @@ import msgspec
 from assay.access import Principal
 from assay.errors import BadRequest, Forbidden
 from assay.kit import ids
+from assay.kit.names import check_name
 from assay.wire.requests import AssayFields
 
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}\Z")
 _NOTHING = AssayFields()
 MAX_LABEL = 256
 """Characters of a session, user or tag."""
+MAX_TAGS = 64
+"""Tags of a call."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +45,7 @@ def read_origin(headers: dict[bytes, bytes], fields: AssayFields | None, princip
         environment=_environment(headers.get(b"x-assay-environment"), principal),
         session=_label(sent.session or _text(headers, b"x-assay-session"), "session"),
         user=_label(sent.user or _text(headers, b"x-assay-user"), "user"),
-        tags=tuple(sent.tags or _tags(headers)),
+        tags=_checked_tags(sent.tags or _tags(headers)),
         inputs=sent.inputs if sent.inputs is not None else _inputs(headers.get(b"x-assay-inputs")),
         trailer=headers.get(b"x-assay-trailer") == b"true",
     )
@@ -58,7 +62,7 @@ def _environment(header: bytes | None, principal: Principal) -> str:
     bound = principal.environment
     if header is None:
         return bound or "production"
-    asked = header.decode("latin-1")
+    asked = check_name(header.decode("latin-1"), param="x-assay-environment")
     if bound is not None and asked != bound:
         raise Forbidden(
             f"This key is for the environment {bound!r}, not {asked!r}", hint="Use a key of that environment."
@@ -83,10 +87,18 @@ def _tags(headers: dict[bytes, bytes]) -> list[str]:
     return [tag.strip() for tag in value.split(",") if tag.strip()] if value else []
 
 
+def _checked_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    if len(tags) > MAX_TAGS:
+        raise BadRequest(f"A call has at most {MAX_TAGS} tags, not {len(tags)}", param="assay.tags")
+    if any(len(tag) > MAX_LABEL for tag in tags):
+        raise BadRequest(f"A tag is longer than {MAX_LABEL} characters", param="assay.tags")
+    return tuple(tags)
+
+
 def _inputs(header: bytes | None) -> dict[str, Any] | None:
     if header is None:
         return None
     try:
         return msgspec.json.decode(header, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"x-assay-inputs is not a JSON object: {error}", param="x-assay-inputs") from error
