@@ -3,9 +3,11 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -72,9 +74,9 @@ def up(
     durability: Annotated[str | None, typer.Option(help="grouped or strict.")] = None,
 ) -> None:
     """Start the server: gateway, API and pages on one port."""
-    run, settings_of = _server()
+    server = _server("A server in this process")
     chosen = {"host": host, "port": port, "data": data or str(ctx.obj.data), "durability": durability}
-    settings = settings_of(config, chosen)
+    settings = _settings(config, chosen)
     logging.basicConfig(
         level=settings.log_level.upper(),
         stream=sys.stderr,
@@ -82,7 +84,7 @@ def up(
     )
     for noisy in ("uvicorn.error", "alembic", "dbos"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    run(settings, config, on_ready=_announce)
+    server.run(settings, config, on_ready=_announce)
 
 
 def main() -> None:
@@ -117,23 +119,23 @@ def _announce(started: "Started") -> None:
 
 @contextmanager
 def _serve(data: Path) -> Iterator[Path]:
-    from assay.server import serving
-
-    _, settings_of = _server()
-    with serving(settings_of(None, {"data": str(data)}), None) as socket:
+    server = _server("Working on a data directory, without --url,")
+    with server.serving(_settings(None, {"data": str(data)}), None) as socket:
         yield socket
 
 
-def _server() -> "tuple[Callable[..., None], Callable[[Path | None, Mapping[str, object]], Settings]]":
+def _server(wanted: str) -> ModuleType:
+    """The room that starts servers: a client of one elsewhere is installed without what it needs."""
     try:
-        from assay.catalog import load_config
-        from assay.server import run
+        return import_module("assay.server")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("assay"):
             raise
-        raise MissingExtra("A server in this process", extra="server") from error
+        raise MissingExtra(wanted, extra="server") from error
 
-    def settings_of(config: Path | None, chosen: Mapping[str, object]) -> Settings:
-        return load(chosen=chosen, environ=os.environ, file=load_config(config).server)
 
-    return run, settings_of
+def _settings(config: Path | None, chosen: Mapping[str, object]) -> Settings:
+    """Needs the server's extra too."""
+    from assay.catalog import load_config
+
+    return load(chosen=chosen, environ=os.environ, file=load_config(config).server)

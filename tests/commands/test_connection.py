@@ -1,0 +1,84 @@
+"""Where a command's client comes from, and what a command says when something is wrong."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import typer
+
+from assay import cli
+from assay.commands.connection import Invocation, connect
+from assay.errors import Unauthorized
+
+
+@contextmanager
+def nobody(data: Path) -> Iterator[Path]:
+    raise AssertionError("the data directory was opened")
+    yield data
+
+
+def context(*, url: str | None = None, key: str | None = None, serve: object = nobody) -> typer.Context:
+    made = typer.Context(typer.main.get_command(cli.app))
+    made.obj = Invocation(url=url, key=key, data=Path("data"), json=False, serve=serve)  # type: ignore[arg-type]
+    return made
+
+
+def test_a_url_goes_before_the_data_directory() -> None:
+    with context(url="http://127.0.0.1:1", key="k") as ctx:
+        assert connect(ctx).url == "http://127.0.0.1:1"
+
+
+def test_a_url_without_a_key_says_where_to_put_one() -> None:
+    with context(url="http://127.0.0.1:1") as ctx, pytest.raises(Unauthorized) as caught:
+        connect(ctx)
+    assert "ASSAY_KEY" in (caught.value.hint or "")
+
+
+def test_the_data_directory_is_let_go_when_the_command_ends() -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def serve(data: Path) -> Iterator[Path]:
+        told.append(f"open {data}")
+        yield data / "control.sock"
+        told.append("closed")
+
+    with context(serve=serve) as ctx:
+        connect(ctx)
+        assert told == ["open data"]
+    assert told == ["open data", "closed"]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["assay", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--version",), 0),
+        (("keys", "--help"), 0),
+        (("nonsense",), 64),
+        (("keys", "list", "--nonsense"), 64),
+        (("keys", "create"), 64),
+    ],
+)
+def test_exit_codes_tell_wrong_use_from_success(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int
+) -> None:
+    assert run(monkeypatch, *arguments) == code
+
+
+def test_an_error_is_two_lines_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--url", "http://127.0.0.1:1", "--key", "k", "keys", "list") == 70
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 2
+    assert said[0].startswith("error: http://127.0.0.1:1 cannot be reached")
+    assert "assay up" in said[1]
