@@ -56,8 +56,6 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("min_free_disk_mb", float, 64.0, "Free disk below this many MiB refuses telemetry with 503."),
     Setting("content", str, "full", "`full` keeps messages with the spans, `none` keeps only figures."),
-    Setting("payload_days", int, 30, "Days to keep messages, counted from arrival."),
-    Setting("span_days", int, 365, "Days to keep spans, counted from arrival."),
     Setting("session_hours", float, 168.0, "Hours until a browser login ends."),
     Setting(
         "allowed_hosts",
@@ -68,7 +66,6 @@ TABLE: tuple[Setting, ...] = (
     Setting("shutdown_s", float, 20.0, "Seconds that running calls get to finish after SIGTERM."),
     Setting("log_level", str, "info", "debug, info, warning or error."),
 )
-"""Retention (`*_days`) is foreseen by the store's layout; see docs/spans.md for what is enforced today."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +81,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_spool_mb: float
     min_free_disk_mb: float
     content: Literal["full", "none"]
-    payload_days: int
-    span_days: int
     session_hours: float
     allowed_hosts: str
     shutdown_s: float

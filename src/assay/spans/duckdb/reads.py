@@ -123,7 +123,7 @@ class Reads:
         if not rows and cursor is None:
             raise NotFound(
                 f"There is no trace {trace_id!r}.",
-                hint="It may not have been collected yet, or it is older than span_days.",
+                hint="It may not have been collected yet.",
             )
         spans = self._resolve(project, rows[:limit])
         return Page(
@@ -142,7 +142,7 @@ class Reads:
         if not rows:
             raise NotFound(
                 f"There is no span {span_id!r}.",
-                hint="It may not have been collected yet, or it is older than span_days.",
+                hint="It may not have been collected yet.",
             )
         return self._resolve(project, rows)[0]
 
