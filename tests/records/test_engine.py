@@ -165,5 +165,5 @@ def test_a_place_that_cannot_keep_records_is_refused_with_a_hint(url: str) -> No
 
 def test_postgresql_without_its_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(MissingExtra, match="'postgres'"):
+    with pytest.raises(MissingExtra, match="'server'"):
         Records("postgresql://localhost/assay")

@@ -166,5 +166,5 @@ def _postgresql_engines(url: URL) -> tuple[Engine, Engine]:
     try:
         writer = create_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True)
     except ModuleNotFoundError as error:
-        raise MissingExtra("PostgreSQL", extra="postgres") from error
+        raise MissingExtra("PostgreSQL", extra="server") from error
     return writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True), writer
