@@ -41,7 +41,7 @@ _SPANS = 300
 
 
 class OverviewContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What `traces/overview.html` shows."""
+    """What `traces/overview.html` shows. `address` is where clients reach this server."""
 
     last: str
     ranges: tuple[tuple[str, str], ...]
@@ -49,6 +49,7 @@ class OverviewContext(msgspec.Struct, frozen=True, kw_only=True):
     by_model: list[Group]
     pictures: list[Picture]
     recent: list[TraceRow]
+    address: str
 
 
 class TracesContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +102,7 @@ def show_overview(
         by_model=overview.by_model,
         pictures=pictures_of(overview),
         recent=span_store.list_traces(filter, limit=8).items,
+        address=str(request.base_url).rstrip("/"),
     )
     return shell.page(request, "traces/overview.html", context, title="Overview")
 

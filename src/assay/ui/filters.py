@@ -196,7 +196,7 @@ def tone(word: Any) -> str:
 _TONES = {
     word: tone_name
     for tone_name, words in {
-        "better": "better ok succeeded pass passed active healthy released live yes true",
+        "better": "better ok succeeded pass passed active healthy released promoted live yes true",
         "worse": "worse error failed fail regressed down revoked no false",
         "equivalent": "equivalent",
         "inconclusive": "inconclusive",
