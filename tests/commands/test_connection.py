@@ -1,9 +1,10 @@
 """Where a command's client comes from, and what a command says when something is wrong."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -13,15 +14,18 @@ from assay.commands.connection import Invocation, connect
 from assay.errors import Unauthorized
 
 
-@contextmanager
-def nobody(data: Path) -> Iterator[Path]:
-    raise AssertionError("the data directory was opened")
-    yield data
+def nobody(data: Path) -> AbstractContextManager[Path]:
+    raise AssertionError(f"{data} was opened")
 
 
-def context(*, url: str | None = None, key: str | None = None, serve: object = nobody) -> typer.Context:
+def context(
+    *,
+    url: str | None = None,
+    key: str | None = None,
+    serve: Callable[[Path], AbstractContextManager[Path]] = nobody,
+) -> Any:
     made = typer.Context(typer.main.get_command(cli.app))
-    made.obj = Invocation(url=url, key=key, data=Path("data"), json=False, serve=serve)  # type: ignore[arg-type]
+    made.obj = Invocation(url=url, key=key, data=Path("data"), json=False, serve=serve)
     return made
 
 
