@@ -28,9 +28,12 @@ def kinds(root: type[AssayError] = AssayError) -> Iterator[type[AssayError]]:
         yield from kinds(kind)
 
 
-@pytest.mark.parametrize("name", sorted({kind.__name__ for kind in kinds()}))
+OURS = {kind.__name__: kind for kind in kinds() if kind.__module__ == errors.__name__}
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
 def test_an_error_has_one_shape_on_each_face(name: str) -> None:
-    kind: type[AssayError] = getattr(errors, name)
+    kind = OURS[name]
     error = kind("It broke", **MORE.get(kind, {}))
     status, body = on_the_control_plane(error)
     assert status == error.status

@@ -79,7 +79,11 @@ def show(
 
 def _columns(trace: dict[str, Any]) -> list[str]:
     is_unknown = trace["calls"] and trace["cost_unknown"] == trace["calls"]
-    cost = "unknown" if is_unknown else f"{trace['cost_usd']:.6g}" + (" + ?" if trace["cost_unknown"] else "")
+    cost = (
+        "unknown"
+        if is_unknown
+        else f"{trace['cost_known_usd']:.6g}" + (" + ?" if trace["cost_unknown"] else "")
+    )
     return [
         trace["trace_id"],
         trace["start"][5:16].replace("T", " "),

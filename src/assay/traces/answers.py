@@ -13,7 +13,8 @@ from assay.wire.usage import Usage
 
 
 class TraceSummary(msgspec.Struct, kw_only=True):
-    """One line of the list of traces."""
+    """One line of the list of traces. `cost_usd` is null when the price of `cost_unknown` calls is not known; what the
+    others cost together is `cost_known_usd`."""
 
     trace_id: str
     name: str
@@ -23,7 +24,8 @@ class TraceSummary(msgspec.Struct, kw_only=True):
     spans: int
     errors: int
     calls: int
-    cost_usd: Decimal
+    cost_usd: Decimal | None
+    cost_known_usd: Decimal
     cost_unknown: int
     total_tokens: int
     model: str | None
@@ -137,7 +139,8 @@ def of_trace_row(row: TraceRow) -> TraceSummary:
         spans=row.spans,
         errors=row.errors,
         calls=row.calls,
-        cost_usd=row.cost_usd,
+        cost_usd=None if row.cost_unknown else row.cost_usd,
+        cost_known_usd=row.cost_usd,
         cost_unknown=row.cost_unknown,
         total_tokens=row.total_tokens,
         model=row.model,
