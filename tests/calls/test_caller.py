@@ -110,6 +110,21 @@ def test_silence_after_the_first_output_is_a_timeout(pipeline: Make) -> None:
     assert made.span.error_type == "upstream_timeout"
 
 
+def test_a_client_that_reads_slowly_is_no_silence_of_the_upstream(pipeline: Make) -> None:
+    made = pipeline(ECHO, timeout={"idle_s": 0.05})
+
+    async def read_slowly() -> str:
+        answer = await made.caller.stream(made.call(stream=True))
+        said = ""
+        async for event in answer.events():
+            said += event.text
+            await asyncio.sleep(0.12 if event.text == " two" else 0)
+        return said
+
+    assert asyncio.run(read_slowly()) == "one two three"
+    assert made.span.status is SpanStatus.OK
+
+
 def test_a_first_token_that_does_not_come_is_a_timeout(pipeline: Make) -> None:
     made = pipeline(Script(answer="echo", stall_at=1), waits=True, timeout={"first_token_s": 0.05})
     with pytest.raises(UpstreamTimeout, match="first token"):

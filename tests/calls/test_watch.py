@@ -31,6 +31,22 @@ def test_what_is_touched_goes_on() -> None:
     assert asyncio.run(run()) == 1
 
 
+def test_a_rest_is_no_silence_and_the_silence_after_it_is() -> None:
+    rested: list[bool] = []
+
+    async def run() -> None:
+        with IdleWatch(0.03) as watch:
+            watch.rest()
+            await asyncio.sleep(0.1)
+            rested.append(True)
+            watch.touch()
+            await asyncio.sleep(10)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(run())
+    assert rested == [True]
+
+
 def test_a_cancellation_from_outside_stays_one() -> None:
     async def inner() -> None:
         with IdleWatch(10):

@@ -195,10 +195,11 @@ class _Stream:
             async with total:
                 with watch:
                     async for event in self._iterator:
-                        watch.touch()
+                        watch.rest()
                         ledger.heard(event)
                         if event.raw is not None:
                             yield event
+                        watch.touch()
         except TimeoutError as error:
             late = self._late(expired=total.expired())
             await self._settle(late)

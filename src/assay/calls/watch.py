@@ -6,11 +6,12 @@ import asyncio
 class IdleWatch:
     """Cancels the task that entered it when `touch` was not called for `limit_s`, and then raises `TimeoutError`."""
 
-    __slots__ = ("_expired", "_last", "_limit_s", "_loop", "_task", "_timer")
+    __slots__ = ("_expired", "_last", "_limit_s", "_loop", "_resting", "_task", "_timer")
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._expired = False
+        self._resting = False
 
     def __enter__(self) -> "IdleWatch":
         self._loop = asyncio.get_running_loop()
@@ -20,8 +21,13 @@ class IdleWatch:
         return self
 
     def touch(self) -> None:
-        """Something came."""
+        """Something came, or is waited for again: the silence begins anew."""
         self._last = self._loop.time()
+        self._resting = False
+
+    def rest(self) -> None:
+        """Nothing is waited for until the next `touch`: a client that reads slowly is not the upstream's silence."""
+        self._resting = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._timer.cancel()
@@ -34,8 +40,9 @@ class IdleWatch:
             raise TimeoutError from error
 
     def _look(self) -> None:
-        due = self._last + self._limit_s
-        if self._loop.time() < due:
+        now = self._loop.time()
+        due = now + self._limit_s if self._resting else self._last + self._limit_s
+        if now < due:
             self._timer = self._loop.call_at(due, self._look)
         elif self._task is not None:
             self._expired = True
