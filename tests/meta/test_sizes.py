@@ -15,7 +15,7 @@ LAZY_IMPORTS = {
     "assay.providers.registry": 2,
     "assay.evals.comparing": 1,
     "assay.evals.summing": 1,
-    "assay.cli": 3,
+    "assay.cli": 1,
 }
 MIGRATIONS = "assay.records.migrations.versions"
 
