@@ -6,10 +6,9 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from assay.commands.connection import connect
+from assay.commands.printing import minute, print_rows
 from assay.errors import BadRequest
 from assay.kit.json import pretty
 
@@ -26,10 +25,10 @@ def list_all(ctx: typer.Context) -> None:
     if ctx.obj.json:
         typer.echo(pretty({"items": items, "next": None}))
         return
-    table = Table("name", "version", "cases", "changed")
-    for item in items:
-        table.add_row(item["name"], f"v{item['version']}", str(item["cases"]), item["changed"])
-    Console().print(table)
+    rows = (
+        (item["name"], f"v{item['version']}", str(item["cases"]), minute(item["changed"])) for item in items
+    )
+    print_rows("name", "version", "cases", "changed", rows=rows)
 
 
 @app.command()
@@ -39,12 +38,19 @@ def show(ctx: typer.Context, name: Name) -> None:
     if ctx.obj.json:
         typer.echo(pretty(found))
         return
-    table = Table("version", "cases", "splits", "content", "imported", "by", "notes")
-    for item in found["versions"]:
-        splits = ", ".join(f"{part} {count}" for part, count in item["splits"].items())
-        numbers = (f"v{item['version']}", str(item["cases"]), splits, item["hash"][:12])
-        table.add_row(*numbers, item["created"], item["actor"], item["notes"] or "")
-    Console().print(table)
+    rows = (
+        (
+            f"v{item['version']}",
+            str(item["cases"]),
+            ", ".join(f"{part} {count}" for part, count in item["splits"].items()),
+            item["hash"][:12],
+            minute(item["created"]),
+            item["actor"],
+            item["notes"] or "",
+        )
+        for item in found["versions"]
+    )
+    print_rows("version", "cases", "splits", "content", "imported", "by", "notes", rows=rows)
 
 
 @app.command("import")

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from assay.commands.connection import connect
+from assay.commands.printing import day, print_rows
 from assay.kit.json import pretty
 
 app = typer.Typer(help="Keys that applications and people use.", no_args_is_help=True)
@@ -40,19 +40,17 @@ def list_all(ctx: typer.Context) -> None:
     if ctx.obj.json:
         typer.echo(pretty({"items": items, "next": None}))
         return
-    table = Table("id", "name", "role", "environment", "begins with", "created", "revoked")
-    for key in items:
-        columns = (
+    rows = (
+        (
             key["id"],
             key["name"],
-            key["role"],
-            key["environment"],
+            f"{key['role']} in {key['environment']}" if key["environment"] else key["role"],
             key["prefix"],
-            key["created"],
-            key["revoked"],
+            f"revoked {day(key['revoked'])}" if key["revoked"] else day(key["created"]),
         )
-        table.add_row(*(column or "" for column in columns))
-    Console().print(table)
+        for key in items
+    )
+    print_rows("id", "name", "role", "begins with", "created", rows=rows)
 
 
 @app.command()

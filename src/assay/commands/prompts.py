@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from assay.commands.connection import connect
+from assay.commands.printing import minute, print_rows
 from assay.errors import BadRequest
 from assay.kit.json import decode, pretty
 
@@ -43,11 +42,16 @@ def list_all(ctx: typer.Context) -> None:
     if ctx.obj.json:
         typer.echo(pretty({"items": items, "next": None}))
         return
-    table = Table("name", "latest", "labels", "changed")
-    for item in items:
-        marks = ", ".join(f"{mark} → v{version}" for mark, version in item["labels"].items())
-        table.add_row(item["name"], f"v{item['latest']}", marks, item["changed"])
-    Console().print(table)
+    rows = (
+        (
+            item["name"],
+            f"v{item['latest']}",
+            ", ".join(f"{mark} → v{version}" for mark, version in item["labels"].items()),
+            minute(item["changed"]),
+        )
+        for item in items
+    )
+    print_rows("name", "latest", "labels", "changed", rows=rows)
 
 
 @app.command()

@@ -3,10 +3,9 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from assay.commands.connection import connect
+from assay.commands.printing import minute, print_rows
 from assay.errors import BadRequest
 from assay.kit.json import pretty
 
@@ -24,12 +23,16 @@ def show(ctx: typer.Context, task: Task, environment: Environment = "production"
     if ctx.obj.json:
         typer.echo(pretty({"items": items, "next": None}))
         return
-    table = Table("since", "variants", "by", "note")
-    for each in items:
-        table.add_row(
-            each["at"], _shares(each), each["actor"], each["note"] or ("rollback" if each["restores"] else "")
+    rows = (
+        (
+            minute(each["at"]),
+            _shares(each),
+            each["actor"],
+            each["note"] or ("rollback" if each["restores"] else ""),
         )
-    Console().print(table)
+        for each in items
+    )
+    print_rows("since", "variants", "by", "note", rows=rows)
 
 
 @app.command("set")

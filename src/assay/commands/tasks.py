@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from assay.commands.connection import connect
+from assay.commands.printing import print_rows
 from assay.errors import BadRequest
 from assay.kit.json import decode, pretty
 
@@ -21,12 +21,11 @@ def list_all(ctx: typer.Context) -> None:
     if ctx.obj.json:
         typer.echo(pretty({"items": items, "next": None}))
         return
-    table = Table("task", "inputs", "variants")
-    for task in items:
-        table.add_row(
-            task["name"], ", ".join(task["inputs"]), ", ".join(each["name"] for each in task["variants"])
-        )
-    Console().print(table)
+    rows = (
+        (task["name"], ", ".join(task["inputs"]), ", ".join(each["name"] for each in task["variants"]))
+        for task in items
+    )
+    print_rows("task", "inputs", "variants", rows=rows)
 
 
 @app.command()
