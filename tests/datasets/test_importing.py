@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -125,3 +126,12 @@ def test_no_bytes_do_more_than_import_or_be_refused(body: bytes) -> None:
         except BadRequest:
             cases = []
         assert len({case.id for case in cases}) == len(cases)
+
+
+@pytest.mark.parametrize("name", ["", "c"])
+def test_a_table_of_a_million_columns_is_refused_at_once(name: str) -> None:
+    header = ",".join(f"{name}{number if name else ''}" for number in range(1_000_000))
+    began_s = time.monotonic()
+    ((line, said),) = problems(f"{header}\n".encode(), table=True)
+    assert (line, "1,000,000 columns" in said) == (1, True)
+    assert time.monotonic() - began_s < 10

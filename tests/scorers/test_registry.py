@@ -83,3 +83,14 @@ def test_a_scorer_that_fails_or_says_something_else_is_an_error_of_the_case() ->
         result = bind({"name": "length", "unit": unit}).score("", "x", None, {})
         assert isinstance(result, Unscorable)
         assert said in result.reason
+
+
+def test_a_run_has_a_bounded_number_of_scorers() -> None:
+    with pytest.raises(BadRequest, match="At most"):
+        bind_all([{"name": "exact", "as": f"m{number}"} for number in range(10_000)])
+
+
+@pytest.mark.parametrize("option", ["tolerance", "relative"])
+def test_a_number_is_never_allowed_to_differ_by_less_than_nothing(option: str) -> None:
+    with pytest.raises(BadRequest, match=option):
+        bind({"name": "numeric", option: -1})

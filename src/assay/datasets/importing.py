@@ -6,6 +6,7 @@ begins in the file; quoted newlines in CSV are counted.
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from assay.errors import BadRequest, InvalidRows, TooLarge
 
 MAX_CASES = 100_000
 MAX_CASE_BYTES = 1 << 20
+MAX_COLUMNS = 1000
 MAX_PROBLEMS = 20
 _MAX_ID = 200
 _RESERVED = ("id", "input", "reference", "split", "cluster")
@@ -176,7 +178,10 @@ def _from_row(row: dict[str, str]) -> _Line:
 
 
 def _check_header(header: list[str]) -> None:
-    twice = {name for name in header if header.count(name) > 1}
+    if len(header) > MAX_COLUMNS:
+        what = f"has {len(header):,} columns; at most {MAX_COLUMNS:,} are allowed"
+        raise InvalidRows(f"The header {what}", rows=[(1, f"the header {what}")])
+    twice = {name for name, count in Counter(header).items() if count > 1}
     if "" in header or twice:
         what = f"names {', '.join(sorted(twice))} twice" if twice - {""} else "has a column without a name"
         raise InvalidRows(f"The header {what}", rows=[(1, f"the header {what}")])

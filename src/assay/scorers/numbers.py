@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -24,8 +24,8 @@ class Numeric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     bounds: ClassVar[tuple[float, float] | None] = None
 
     take: Literal["last", "first"] = "last"
-    tolerance: float = 0.0
-    relative: float = 0.0
+    tolerance: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    relative: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
     def score(
         self, input: Any, output: str, reference: Any, context: Mapping[str, Any]

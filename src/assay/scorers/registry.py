@@ -17,6 +17,8 @@ from assay.scorers.types import Kind, Scorer, ScoreResult, Unscorable
 
 GROUP = "assay.scorers"
 Specification = str | dict[str, Any]
+MAX_SCORERS = 50
+"""Scorers of one run."""
 
 _BUILT_IN = {
     "exact": "assay.scorers.text:Exact",
@@ -91,6 +93,8 @@ def bind_all(specifications: Sequence[Specification]) -> list[BoundScorer]:
         raise BadRequest(
             "Name at least one scorer", param="scorers", hint=f"There are: {', '.join(names())}."
         )
+    if len(specifications) > MAX_SCORERS:
+        raise BadRequest(f"At most {MAX_SCORERS} scorers mark one run", param="scorers")
     made = [bind(each) for each in specifications]
     metrics = [each.metric for each in made]
     for metric in metrics:
@@ -144,6 +148,7 @@ def _effective(made: Scorer, options: dict[str, Any]) -> Any:
     return msgspec.to_builtins(made) if isinstance(made, msgspec.Struct) else options
 
 
+@cache
 def _code(factory: Callable[..., Scorer]) -> str:
     try:
         return content_hash(inspect.getsource(factory).encode())

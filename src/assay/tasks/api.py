@@ -1,6 +1,6 @@
 """`/api/tasks`."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import get, patch, post, put
@@ -54,13 +54,16 @@ class TaskChange(msgspec.Struct, forbid_unknown_fields=True):
     allow_system: bool
 
 
+_Label = Annotated[str, msgspec.Meta(max_length=256)]
+
+
 class CallRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST /api/tasks/{name}/calls`."""
 
     inputs: dict[str, Any]
-    session: str | None = None
-    user: str | None = None
-    tags: tuple[str, ...] = ()
+    session: _Label | None = None
+    user: _Label | None = None
+    tags: Annotated[tuple[_Label, ...], msgspec.Meta(max_length=64)] = ()
     environment: str | None = None
 
 
