@@ -28,7 +28,7 @@ check: setup  ## format, lint, strict types
 	$(BIN)/mypy
 
 test: setup browser weights  ## everything but the slow and the side-by-side suites
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not peers"
+	$(BIN)/pytest -rs -n 2 --dist loadfile -m "not slow and not peers"
 
 test-all: setup browser weights  ## those too
 	$(BIN)/pytest

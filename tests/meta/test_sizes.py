@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 LONG_FILES: dict[str, int] = {}
-LONG_FUNCTIONS = {"assay.stats.compare.compare_paired": 74}
+LONG_FUNCTIONS: dict[str, int] = {}
 # A provider type when the first provider of that type is built; statistics when something is compared, for SciPy takes
 # most of a second; the server when a command needs one in this process.
 LAZY_IMPORTS = {
