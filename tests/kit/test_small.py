@@ -4,7 +4,6 @@ from base64 import urlsafe_b64encode
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
-from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -59,11 +58,6 @@ def test_a_sum_is_exact_in_any_order(amounts: list[Decimal]) -> None:
 @given(st.lists(st.none() | AMOUNTS, min_size=1, max_size=8).filter(lambda amounts: None in amounts))
 def test_a_sum_with_an_unknown_amount_is_unknown(amounts: list[Decimal | None]) -> None:
     assert money.total(amounts) is None
-
-
-@given(st.integers(0, 10**12), AMOUNTS)
-def test_the_price_of_tokens_is_exact(tokens: int, rate: Decimal) -> None:
-    assert Fraction(money.price_of(tokens, rate)) * 1_000_000 == tokens * Fraction(rate)
 
 
 @given(st.lists(JSON, max_size=4))

@@ -9,17 +9,11 @@ SCALE = 20
 """Digits after the point that every column keeps."""
 
 _exact = Context(prec=60)
-_MILLION = Decimal(1_000_000)
 
 
 def usd(amount: str | int | Decimal) -> Decimal:
     """Parse an amount. Floats are refused by the type checker: `usd(0.1)` would already be wrong."""
     return Decimal(amount)
-
-
-def price_of(tokens: int, usd_per_mtok: Decimal) -> Decimal:
-    """The exact price of `tokens` at a price per million tokens."""
-    return _exact.divide(_exact.multiply(Decimal(tokens), usd_per_mtok), _MILLION)
 
 
 def total(amounts: list[Decimal | None]) -> Decimal | None:

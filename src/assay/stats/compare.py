@@ -30,6 +30,7 @@ _ADJUSTMENTS: dict[str, Callable[[Sequence[float]], list[float]]] = {
     "bh": benjamini_hochberg,
     "by": benjamini_yekutieli,
 }
+_AT_RANDOM = "cases in error would have scored like the others"
 
 
 class _Measured(NamedTuple):
@@ -80,31 +81,14 @@ def compare_paired(
     _check_question(level=level, margin=margin, n_errors=n_errors)
     first, second, yes_no = _pairs(baseline, candidate)
     span = _span((0.0, 1.0) if yes_no else bounds, first, second)
-    asked = Verdict(
-        question=question or f"Is the candidate different from the baseline in {metric}?",
-        metric=metric,
-        outcome=Outcome.INVALID,
-        estimate=None,
-        interval=None,
-        level=level,
-        method="none",
-        n=first.size,
-        n_errors=n_errors,
-        margin=margin,
-        note="no case has a score on both sides",
-    )
+    asked = _unanswered(metric, question, level=level, n=first.size, n_errors=n_errors, margin=margin)
     if first.size == 0:
         return asked
-    groups = _groups(clusters, first.size)
-    if yes_no and groups is None:
-        measured = _yes_no(first, second, level=level)
-    else:
-        measured = _numbers(first, second, level=level, clusters=groups, span=span, seed=seed)
+    measured = _measure(first, second, yes_no, level=level, clusters=clusters, span=span, seed=seed)
     outcome, said = _outcome(measured, level=level, margin=margin, higher_is_better=higher_is_better)
     outcome, missing = _weigh_errors(
         outcome, measured.estimate, first.size, n_errors, span=span, margin=margin, limit=max_error_share
     )
-    missing_at_random = ("cases in error would have scored like the others",) if n_errors else ()
     return msgspec.structs.replace(
         asked,
         outcome=outcome,
@@ -113,7 +97,7 @@ def compare_paired(
         method=measured.method,
         p_value=measured.p_value,
         mde=measured.mde,
-        assumptions=measured.assumptions + missing_at_random,
+        assumptions=measured.assumptions + ((_AT_RANDOM,) if n_errors else ()),
         baseline=float(first.mean()),
         candidate=float(second.mean()),
         note=_joined(measured.note, said, missing),
@@ -190,6 +174,41 @@ def rate(
         assumptions=assumptions,
         note=note,
     )
+
+
+def _unanswered(
+    metric: str, question: str | None, *, level: float, n: int, n_errors: int, margin: float | None
+) -> Verdict:
+    """What was asked, and the answer for want of any pair."""
+    return Verdict(
+        question=question or f"Is the candidate different from the baseline in {metric}?",
+        metric=metric,
+        outcome=Outcome.INVALID,
+        estimate=None,
+        interval=None,
+        level=level,
+        method="none",
+        n=n,
+        n_errors=n_errors,
+        margin=margin,
+        note="no case has a score on both sides",
+    )
+
+
+def _measure(
+    first: Floats,
+    second: Floats,
+    yes_no: bool,
+    *,
+    level: float,
+    clusters: Sequence[Hashable | None] | None,
+    span: float | None,
+    seed: int,
+) -> _Measured:
+    groups = _groups(clusters, first.size)
+    if yes_no and groups is None:
+        return _yes_no(first, second, level=level)
+    return _numbers(first, second, level=level, clusters=groups, span=span, seed=seed)
 
 
 def _yes_no(first: Floats, second: Floats, *, level: float) -> _Measured:

@@ -1,6 +1,7 @@
 """What can be asked. Every statement names its columns from this module; every value is a parameter."""
 
 # ruff: noqa: S608 - only names from this module are spliced into SQL
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -72,11 +73,12 @@ _SCORE = (
 )  # fmt: skip
 
 
-class Reads:
+class Reads(ABC):
     """The reading half of the store."""
 
+    @abstractmethod
     def _rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        raise NotImplementedError
+        """What a statement answers; the other half holds the connection."""
 
     def list_spans(self, filter: SpanFilter, *, limit: int = 50, cursor: str | None = None) -> Page[SpanRow]:
         where, parameters = condition(filter)
