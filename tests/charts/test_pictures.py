@@ -10,9 +10,7 @@ from assay.charts.forest import forest, in_words
 from assay.charts.scales import Unit
 from assay.charts.series import sparkline, time_bars, time_lines
 from assay.charts.standalone import standalone, stylesheet
-from assay.charts.strip import interval_strip
 from assay.charts.svg import Svg
-from assay.stats.types import Estimate
 from assay.wire.verdicts import Interval, Outcome, Verdict
 
 HOUR = 3_600_000_000_000
@@ -121,21 +119,6 @@ def test_bars_are_as_long_as_their_values_and_unknown_ones_have_none() -> None:
     assert len(widths) == 2
     assert widths[0] == pytest.approx(2 * widths[1], rel=0.01)
     assert {"not known", "0", "half"} <= set(texts(drawn))
-
-
-def test_a_strip_shows_a_rate_with_its_interval() -> None:
-    rate = Estimate(
-        metric="exact",
-        estimate=0.342,
-        interval=Interval(lo=0.258, hi=0.434),
-        level=0.95,
-        method="m",
-        n=120,
-        n_errors=4,
-    )
-    assert "0.342 [0.258, 0.434] · n 120 · 4 errors" in texts(interval_strip(rate))
-    nothing = Estimate(metric="exact", estimate=None, interval=None, level=0.95, method="none", n=0)
-    assert "no score yet" in texts(interval_strip(nothing))
 
 
 def test_a_hostile_name_stays_text_in_every_picture() -> None:

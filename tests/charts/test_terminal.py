@@ -1,11 +1,9 @@
 """The terminal's pictures keep to their width, line up, and need nothing but ASCII where that is all there is."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.charts.scales import Unit
-from assay.charts.terminal import bar_text, bars_text, forest_text
+from assay.charts.terminal import forest_text
 from assay.wire.verdicts import Interval, Outcome, Verdict
 
 
@@ -50,22 +48,7 @@ def test_no_line_is_wider_than_asked(
 def test_ascii_is_ascii() -> None:
     written = forest_text([verdict(o, 0.1, -0.1, 0.3) for o in Outcome], ascii_only=True)
     assert written.isascii()
-    assert bars_text([("a", 0.5), ("b", None)], unit=Unit.SHARE, ascii_only=True).isascii()
 
 
-def test_bars_grow_with_their_share_and_keep_their_width() -> None:
-    assert bar_text(0.0, width=8) == " " * 8
-    assert bar_text(1.0, width=8) == "█" * 8
-    assert bar_text(0.5, width=3) == "█▌ "
-    assert bar_text(0.5, width=4, ascii_only=True) == "##.."
-    assert bar_text(7.0, width=4) == bar_text(1.0, width=4)
-    written = bars_text([("baseline", 0.35), ("candidate", 0.58), ("new", None)], unit=Unit.SHARE, width=60)
-    first, second, third = written.split("\n")
-    assert first.count("█") < second.count("█")
-    assert first.startswith(" baseline ")
-    assert "not known" in third
-
-
-@pytest.mark.parametrize("said", [forest_text([]), bars_text([])])
-def test_nothing_says_so(said: str) -> None:
-    assert "yet" in said
+def test_nothing_says_so() -> None:
+    assert "yet" in forest_text([])

@@ -1,14 +1,13 @@
-"""The same pictures as plain text, for the command line: no colour, no markup, a given width, ASCII where need be."""
+"""The forest plot as plain text, for the command line: no colour, no markup, a given width, ASCII where need be."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from assay.charts.forest import writer_for
-from assay.charts.scales import MINUS, NARROW, Scale, Unit, decimals_for, figure, p_words, signed
+from assay.charts.scales import MINUS, NARROW, Scale, decimals_for, figure, p_words, signed
 from assay.charts.svg import printable
 from assay.wire.verdicts import Outcome, Verdict
 
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 _ASCII = str.maketrans({
     "─": "-", "├": "[", "┤": "]", "│": "|", "┼": "+", "·": ".", "█": "#", "▲": "^", "▼": "v", "■": "=",
     "○": "o", "✕": "x", "…": "~", "±": "+-", "≥": ">", MINUS: "-", NARROW: " ", "–": "-", "×": "x",
@@ -51,39 +50,6 @@ def forest_text(verdicts: Sequence[Verdict], *, width: float = 80, ascii_only: b
     lines.append(" " * (label + 2) + _axis(reach, plot))
     written = "\n".join(lines)
     return written.translate(_ASCII) if ascii_only else written
-
-
-def bars_text(
-    rows: Sequence[tuple[str, float | None]],
-    *,
-    unit: Unit = Unit.NUMBER,
-    width: float = 80,
-    ascii_only: bool = False,
-) -> str:
-    """Horizontal bars from 0, one line a row; None is written as not known."""
-    if not rows:
-        return "Nothing here yet"
-    room = max(40, int(width))
-    label = min(room // 3, max(len(printable(name)) for name, _ in rows))
-    figures = ["not known" if value is None else figure(value, unit) for _, value in rows]
-    length = room - label - max(map(len, figures)) - 3
-    largest = max((value for _, value in rows if value is not None), default=0.0) or 1.0
-    lines = [
-        f"{_cut(name, label).rjust(label)} {bar_text((value or 0.0) / largest, width=length, ascii_only=ascii_only)} {said}"
-        for (name, value), said in zip(rows, figures, strict=True)
-    ]
-    written = "\n".join(lines)
-    return written.translate(_ASCII) if ascii_only else written
-
-
-def bar_text(share: float, *, width: int = 20, ascii_only: bool = False) -> str:
-    """A bar of `width` letters filled to `share` of one, in eighths of a letter (whole letters in ASCII)."""
-    held = min(max(share, 0.0), 1.0) * width
-    if ascii_only:
-        return ("#" * round(held)).ljust(width, ".")
-    whole = int(held)
-    rest = _EIGHTHS[int((held - whole) * 8)] if whole < width else ""
-    return ("█" * whole + rest.strip()).ljust(width)
 
 
 def _drawn(verdict: Verdict, plot: _Plot) -> str:
