@@ -5,7 +5,9 @@ The routes are walked as the app itself lists them, so a new one is tried withou
 
 import http.client
 import re
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -221,3 +223,22 @@ def test_no_way_of_writing_a_path_opens_it(server: Any, path: str) -> None:
     if answer.status == 303:
         assert (answer.getheader("location") or "").startswith("/login")
     connection.close()
+
+
+@pytest.mark.parametrize("piece", [b"x-a: " + b"b" * 10_000 + b"\r\n", b"b" * 10_000], ids=["many", "one"])
+def test_headers_without_end_are_cut_off_before_they_fill_the_memory(server: Any, piece: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sender:
+        sender.sendall(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx-long: a")
+        sender.sendall(b"\r\n" if piece.endswith(b"\n") else b"")
+        with suppress(ConnectionError):
+            for _ in range(2000):
+                sender.sendall(piece)
+            pytest.fail("20 MB of headers were taken")
+    assert server.http.get("/healthz").status_code == 200
+
+
+def test_long_headers_and_large_bodies_after_them_pass(server: Any) -> None:
+    answer = server.http.post(
+        "/api/keys", headers={"x-long": "a" * 300_000}, content=b'{"name": "' + b"a" * 3_000_000 + b'"}'
+    )
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name")
