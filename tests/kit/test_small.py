@@ -1,5 +1,7 @@
 """Ids, money, pages and time: what must hold for every value."""
 
+import subprocess
+import sys
 from base64 import urlsafe_b64encode
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -33,6 +35,19 @@ def test_an_id_says_its_version_and_variant() -> None:
         assert text[19] in "89ab"
         assert text.replace("-", "").isalnum()
         assert len(text) == 36
+
+
+def test_a_forked_child_does_not_repeat_the_ids_of_its_parent() -> None:
+    program = """
+import os
+from assay.kit.ids import span_id
+child = os.fork()
+print(span_id(), flush=True)
+if child:
+    os.waitpid(child, 0)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert len(set(ran.stdout.split())) == 2
 
 
 def test_a_span_id_is_never_zero_and_has_16_digits() -> None:

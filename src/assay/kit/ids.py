@@ -1,17 +1,14 @@
 """Identifiers. Records, traces and spans get ids that sort by the time they were made."""
 
+import os
 import secrets
 import time
 from random import Random
 
 # A private generator seeded by the operating system: ids need to be unique, not secret, and
-# `getrandbits` costs a tenth of `secrets.token_bytes`. It is reseeded after a fork by `os.register_at_fork`.
+# `getrandbits` costs a tenth of `secrets.token_bytes`. A forked child must not repeat its parent's.
 _random = Random(secrets.randbits(256))
-
-
-def reseed() -> None:
-    """Give this process its own stream of random bits; called in the child after a fork."""
-    _random.seed(secrets.randbits(256))
+os.register_at_fork(after_in_child=lambda: _random.seed(secrets.randbits(256)))
 
 
 def uuid7() -> str:
