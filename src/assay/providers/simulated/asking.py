@@ -49,11 +49,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """what the answer must look like; `{"type": "object"}` in plain JSON mode"""
     steering: Mapping[str, Any] = {}
 
-    @property
-    def prompt_tokens_of(self) -> str:
-        """All that went in, for counting."""
-        return " ".join(self.prompts)
-
 
 class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
