@@ -6,7 +6,6 @@ from sqlalchemy import Connection
 
 from assay.decisions import store
 from assay.decisions.types import Decision, Evidence, Kind
-from assay.errors import BadRequest
 from assay.kit.clock import SYSTEM, Clock
 from assay.kit.ids import uuid7
 from assay.kit.paging import Page, from_cursor, to_cursor
@@ -51,16 +50,9 @@ def list_decisions(
     limit: int = 50,
 ) -> Page[Decision]:
     """Decisions, newest first, of one kind or about one subject if asked. Raises `BadRequest` for a foreign cursor."""
-    before = None if cursor is None else _position(cursor)
+    before = None if cursor is None else from_cursor(cursor, tuple[int, str])
     found = store.decisions_of(tx, project, kind=kind, subject=subject, before=before, limit=limit + 1)
     if len(found) <= limit:
         return Page(found)
     last = found[limit - 1]
     return Page(found[:limit], to_cursor(last.at_ns, last.id))
-
-
-def _position(cursor: str) -> tuple[int, str]:
-    match from_cursor(cursor):
-        case [int(at_ns), str(decision_id)]:
-            return at_ns, decision_id
-    raise BadRequest(f"{cursor!r} is not a cursor of this list", param="cursor")
