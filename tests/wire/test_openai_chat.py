@@ -12,6 +12,7 @@ from msgspec import Raw
 from assay.errors import BadRequest
 from assay.wire.messages import AudioPart, FilePart, ImagePart, Message, OpaquePart, RefusalPart, TextPart
 from assay.wire.openai_chat import (
+    MAX_MESSAGES,
     StreamError,
     chat_request,
     decode_chat,
@@ -339,3 +340,13 @@ def test_an_error_inside_a_stream_is_an_error() -> None:
     with pytest.raises(StreamError) as caught:
         decode_chunk(b'{"error":{"message":"overloaded"}}', hide_usage=True)
     assert caught.value.body == b'{"error":{"message":"overloaded"}}'
+
+
+def test_a_request_has_a_bounded_number_of_messages() -> None:
+    one = b'{"role": "user", "content": "a"}'
+    most = MAX_MESSAGES
+    body = b'{"model": "m", "messages": [%s]}'
+    assert len(decode_chat(body % b",".join([one] * most)).messages) == most
+    with pytest.raises(BadRequest, match="10,000") as refused:
+        decode_chat(body % b",".join([one] * (most + 1)))
+    assert refused.value.param == "messages"

@@ -28,6 +28,9 @@ from assay.wire.requests import AssayFields, ChatRequest, CompletionRequest, Fie
 from assay.wire.responses import Choice, Response, StreamEvent
 from assay.wire.usage import Usage
 
+MAX_MESSAGES = 10_000
+"""Of one request: reading each takes time in which no other call goes on."""
+
 # --- The wire's own shapes: only what is read or checked; msgspec skips the rest. ---
 
 
@@ -201,6 +204,8 @@ def decode_chat(body: bytes) -> ChatRequest:
     fields, sent = _decode_body(body, _chat)
     if not sent.messages:
         raise BadRequest("messages is empty", param="messages", hint="Send at least one message.")
+    if len(sent.messages) > MAX_MESSAGES:
+        raise BadRequest(f"More than {MAX_MESSAGES:,} messages cannot be sent at once", param="messages")
     return ChatRequest(
         model=sent.model,
         messages=tuple(decode_message(raw, f"messages[{at}]") for at, raw in enumerate(sent.messages)),
