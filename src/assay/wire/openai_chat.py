@@ -265,11 +265,8 @@ def encode_message(message: Message) -> Raw:
     """A message in this format: its own text where it came from this format, else made from its parts."""
     if message.raw is not None:
         return message.raw
-    content: Any = (
-        message.text
-        if all(isinstance(part, TextPart) for part in message.parts)
-        else [encode_part(part) for part in message.parts]
-    )
+    is_plain = len(message.parts) == 1 and isinstance(message.parts[0], TextPart) and message.text != ""
+    content: Any = message.text if is_plain else [encode_part(part) for part in message.parts]
     made: dict[str, Any] = {"role": message.role, "content": content if message.parts else None}
     if message.name is not None:
         made["name"] = message.name
