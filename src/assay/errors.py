@@ -6,6 +6,7 @@
     ├── Unauthorized           401  no key, or not one of ours
     ├── Forbidden              403  a key or a person without the right
     ├── NotFound               404  no such thing in this project
+    ├── MethodNotAllowed       405  it is there, and takes another method
     ├── Conflict               409  it exists already, or is in use
     ├── TooLarge               413  more than a limit allows
     ├── RateLimited            429  a limit is reached; `retry_after_s` says for how long
@@ -72,6 +73,13 @@ class NotFound(AssayError):
 
     status = 404
     type = "not_found_error"
+
+
+class MethodNotAllowed(AssayError):
+    """It is there, and takes another method."""
+
+    status = 405
+    type = "invalid_request_error"
 
 
 class Conflict(AssayError):

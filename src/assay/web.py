@@ -257,7 +257,7 @@ _BY_STATUS: dict[int, type[AssayError]] = {
     401: errors.Unauthorized,
     403: errors.Forbidden,
     404: errors.NotFound,
-    405: errors.BadRequest,
+    405: errors.MethodNotAllowed,
     413: errors.TooLarge,
     429: errors.RateLimited,
 }

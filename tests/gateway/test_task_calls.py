@@ -82,7 +82,12 @@ def test_a_prompt_of_completions_is_the_only_input(house: Any, client: openai.Op
         ("task:support", {}, "assay.inputs", "language, question"),
         ("task:support", {"assay": {"inputs": {"language": "French"}}}, "question", "question"),
         ("task:polish", {"assay": {"inputs": ["text"]}}, "assay.inputs", "object"),
-        ("task:polish", {"messages": [{"role": "assistant", "content": "x"}]}, "messages", "no user message"),
+        (
+            "task:polish",
+            {"messages": [{"role": "assistant", "content": "x"}]},
+            "messages",
+            "taken from the last message",
+        ),
         (
             "task:polish",
             {"messages": [{"role": "system", "content": "Be rude."}, {"role": "user", "content": "x"}]},

@@ -9,7 +9,7 @@ import msgspec
 
 from assay.access import Principal, Right, authenticate
 from assay.calls import Call, CallContext, Caller, StreamingAnswer
-from assay.errors import AssayError, BadRequest, Forbidden, NotFound
+from assay.errors import AssayError, Forbidden, MethodNotAllowed, NotFound
 from assay.gateway.exchange import Departure, Exchange, Receive, Scope, Send
 from assay.gateway.origin import Origin, read_origin
 from assay.gateway.refusals import refuse
@@ -24,6 +24,7 @@ from assay.wire.sse import encode_event
 log = logging.getLogger(__name__)
 
 WATCH_AFTER_S = 0.05
+LARGE_BODY_BYTES = 1 << 20
 _DONE = encode_event(b"[DONE]")
 _DECODERS: dict[Endpoint, Callable[[bytes], ModelRequest]] = {
     "chat": decode_chat,
@@ -52,7 +53,8 @@ class Gateway:
         try:
             method, endpoint = self.routes.get(exchange.path) or self._unrouted(exchange)
             if exchange.method != method:
-                raise BadRequest(f"{exchange.path} takes {method}, not {exchange.method}")
+                exchange.out.append((b"allow", method.encode()))
+                raise MethodNotAllowed(f"{exchange.path} takes {method}, not {exchange.method}")
             await endpoint(exchange, authenticate(self._snapshot.current, exchange.headers.items()))
         except AssayError as error:
             await refuse(exchange, error)
@@ -75,7 +77,7 @@ class Gateway:
                 f"A key with the role {principal.role.value!r} calls no models",
                 hint="Use a key with the role app.",
             )
-        request = _DECODERS[endpoint](await exchange.body(self._max_body_bytes))
+        request = await _decoded(endpoint, await exchange.body(self._max_body_bytes))
         origin = read_origin(exchange.headers, request.assay, principal)
         exchange.trace_id = origin.trace_id
         call = self._prepare(endpoint, request, origin, principal)
@@ -148,6 +150,12 @@ class Gateway:
         if exchange.path.startswith("/v1/models/"):
             return "GET", self._model
         raise NotFound(f"{exchange.path} does not exist", hint=f"Served here: {', '.join(self.routes)}.")
+
+
+async def _decoded(endpoint: Endpoint, body: bytes) -> ModelRequest:
+    """A large body is read in a thread, so that other calls go on meanwhile."""
+    decode = _DECODERS[endpoint]
+    return decode(body) if len(body) < LARGE_BODY_BYTES else await asyncio.to_thread(decode, body)
 
 
 def _label(

@@ -1,6 +1,5 @@
 """Making releases and going back."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,8 @@ from assay.tasks import get_task
 from assay.wire.verdicts import Verdict
 
 PART = "releases"
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
+LONGEST_NOTE = 10_000
 _FURTHEST_BACK = 1000
 """How many releases a rollback looks through."""
 
@@ -158,9 +159,9 @@ def _checked(tx: Connection, project: str, task: str, variants: Mapping[str, flo
                 param=f"variants.{name}",
                 hint=f"Its variants: {', '.join(sorted(known)) or 'none yet'}.",
             )
-        if not (math.isfinite(weight) and weight > 0):
+        if not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
             raise BadRequest(
-                f"The weight of {name!r} is {weight!r}: it must be above zero",
+                f"The weight of {name!r} is {weight!r}: it must be above zero, from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}",
                 param=f"variants.{name}",
                 hint="Leave a variant out that should not serve.",
             )
@@ -185,6 +186,8 @@ def _before(past: Mapping[str, Release]) -> Release | None:
 
 
 def _keep(tx: Connection, made: Release, kind: Kind, grounds: Grounds) -> None:
+    if grounds.note is not None and len(grounds.note) > LONGEST_NOTE:
+        raise BadRequest(f"The note is longer than {LONGEST_NOTE} characters", param="note")
     store.add(tx, made)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in made.shares.items())
     decisions.record(
