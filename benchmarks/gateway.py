@@ -3,7 +3,7 @@
     python benchmarks/gateway.py [--seconds 3] [--rounds 5] [--out benchmarks/results]
 
 The upstream is nginx with a fixed answer on one core, together with the load generator (wrk); what is measured has the
-other core to itself. Rounds are interleaved, the order within a round is drawn, medians over rounds are reported. Needs
+other core to itself: the servers that are not measured just then are stopped. Rounds are interleaved, the order within a round is drawn, medians over rounds are reported. Needs
 Linux, nginx and wrk (`apt-get install nginx-light wrk`), two cores, and a quiet machine.
 """
 
@@ -14,6 +14,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -76,41 +77,61 @@ def main() -> None:
         if shutil.which(tool) is None:
             sys.exit(f"{tool} is not installed: apt-get install nginx-light wrk util-linux")
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        urls = start(Path(folder), stack)
-        results = measure(urls, Path(folder), seconds=arguments.seconds, rounds=arguments.rounds)
+        urls, servers = start(Path(folder), stack)
+        results = measure(urls, servers, Path(folder), seconds=arguments.seconds, rounds=arguments.rounds)
     report(results, arguments.out)
 
 
-def start(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
-    """Everything that is measured, each on its core; the address of each."""
+Servers = dict[str, "subprocess.Popen[bytes]"]
+
+
+def start(folder: Path, stack: contextlib.ExitStack) -> tuple[dict[str, str], Servers]:
+    """Everything that is measured, each on its core: the address of each, and Assay's processes."""
+    servers: Servers = {}
     ports = {name: free_port() for name in TARGETS}
     stack.enter_context(nginx(folder / "upstream", LOAD_CORE, upstream_config(ports["direct"])))
     stack.enter_context(nginx(folder / "proxy", SERVER_CORE, proxy_config(ports["nginx"], ports["direct"])))
     for kind in ("bare", "full"):
         command = [sys.executable, str(Path(__file__).with_name("gateway_server.py")), kind, str(ports[kind])]
         command += [f"http://127.0.0.1:{ports['direct']}/v1", str(folder / kind), KEY]
-        stack.enter_context(process(command, SERVER_CORE))
+        servers[kind] = stack.enter_context(process(command, SERVER_CORE))
     for port in ports.values():
         wait_for(port)
-    return {name: f"http://127.0.0.1:{port}/v1/chat/completions" for name, port in ports.items()}
+    return {name: f"http://127.0.0.1:{port}/v1/chat/completions" for name, port in ports.items()}, servers
 
 
-def measure(urls: dict[str, str], folder: Path, *, seconds: int, rounds: int) -> dict[str, Any]:
+@contextlib.contextmanager
+def alone(name: str, servers: Servers) -> Iterator[None]:
+    """With the other servers stopped, so that their idling takes nothing from this one's core."""
+    others = [server for other, server in servers.items() if other != name]
+    for server in others:
+        server.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for server in others:
+            server.send_signal(signal.SIGCONT)
+
+
+def measure(
+    urls: dict[str, str], servers: Servers, folder: Path, *, seconds: int, rounds: int
+) -> dict[str, Any]:
     """Requests per second and latency of each target at 1 and 64 connections, per round."""
     script = folder / "post.lua"
     script.write_text(
         f'wrk.method = "POST"\nwrk.body = [==[{REQUEST}]==]\n'
         f'wrk.headers["Content-Type"] = "application/json"\nwrk.headers["Authorization"] = "Bearer {KEY}"\n'
     )
-    for url in urls.values():
-        wrk(url, script, connections=64, seconds=1)
+    for name, url in urls.items():
+        with alone(name, servers):
+            wrk(url, script, connections=64, seconds=1)
     found: dict[str, Any] = {name: {"1": [], "64": []} for name in urls}
     for _ in range(rounds):
         for name in random.sample(list(urls), len(urls)):
-            for connections in (1, 64):
-                found[name][str(connections)].append(
-                    wrk(urls[name], script, connections=connections, seconds=seconds)
-                )
+            with alone(name, servers):
+                for connections in (1, 64):
+                    run = wrk(urls[name], script, connections=connections, seconds=seconds)
+                    found[name][str(connections)].append(run)
     return found
 
 
@@ -202,11 +223,11 @@ def proxy_config(port: int, upstream: int) -> str:
 
 
 @contextlib.contextmanager
-def process(command: list[str], core: int) -> Iterator[None]:
+def process(command: list[str], core: int) -> Iterator["subprocess.Popen[bytes]"]:
     """A process pinned to a core."""
     running = subprocess.Popen(["taskset", "-c", str(core), *command], stdout=subprocess.DEVNULL)
     try:
-        yield
+        yield running
     finally:
         running.terminate()
         try:
