@@ -133,7 +133,7 @@ class Caller:
 
 async def _complete(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Response:
     try:
-        async with asyncio.timeout(request.timeouts.total_s):
+        with IdleWatch(request.timeouts.total_s):
             return await provider.complete(request)
     except TimeoutError as error:
         raise _late(provider.name, "the whole answer", request.timeouts.total_s) from error

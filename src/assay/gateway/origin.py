@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from assay.access import Principal
+from assay.access import ENVIRONMENT, Principal
 from assay.errors import BadRequest, Forbidden
 from assay.kit import ids
 from assay.kit.names import check_name
@@ -15,6 +15,18 @@ from assay.wire.requests import AssayFields
 
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}\Z")
 _NOTHING = AssayFields()
+_OURS = frozenset(
+    (
+        b"traceparent",
+        b"x-assay-environment",
+        b"x-assay-session",
+        b"x-assay-user",
+        b"x-assay-tags",
+        b"x-assay-inputs",
+        b"x-assay-trailer",
+    )
+)
+"""Most calls carry none of these."""
 MAX_LABEL = 256
 """Characters of a session, user or tag."""
 MAX_TAGS = 64
@@ -37,6 +49,17 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 def read_origin(headers: dict[bytes, bytes], fields: AssayFields | None, principal: Principal) -> Origin:
     """The body's field wins over the header. Raises `BadRequest` for what cannot be read, `Forbidden` for an environment
     that the key is not for."""
+    if fields is None and _OURS.isdisjoint(headers):
+        return Origin(
+            trace_id=ids.uuid7_hex(),
+            parent_id=None,
+            environment=principal.environment or ENVIRONMENT,
+            session=None,
+            user=None,
+            tags=(),
+            inputs=None,
+            trailer=False,
+        )
     sent = fields or _NOTHING
     trace_id, parent_id = _parent(headers.get(b"traceparent"))
     return Origin(
@@ -61,7 +84,7 @@ def _parent(header: bytes | None) -> tuple[str, str | None]:
 def _environment(header: bytes | None, principal: Principal) -> str:
     bound = principal.environment
     if header is None:
-        return bound or "production"
+        return bound or ENVIRONMENT
     asked = check_name(header.decode("latin-1"), param="x-assay-environment")
     if bound is not None and asked != bound:
         raise Forbidden(

@@ -110,7 +110,7 @@ class _Sampling(Struct, frozen=True, kw_only=True):
 
 
 class _Chat(_Sampling, frozen=True, kw_only=True):
-    messages: list[Raw]
+    messages: list[_Message]
     tools: list[_Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
@@ -186,6 +186,7 @@ _fields = msgspec.json.Decoder(Fields)
 _chat = msgspec.json.Decoder(_Chat)
 _completion = msgspec.json.Decoder(_Completion)
 _message = msgspec.json.Decoder(_Message)
+_raws = msgspec.json.Decoder(list[Raw])
 _part = msgspec.json.Decoder(_Part)
 _response = msgspec.json.Decoder(_Response)
 _chunk = msgspec.json.Decoder(_Chunk)
@@ -208,8 +209,8 @@ def decode_chat(body: bytes) -> ChatRequest:
         raise BadRequest(f"More than {MAX_MESSAGES:,} messages cannot be sent at once", param="messages")
     return ChatRequest(
         model=sent.model,
-        messages=tuple(decode_message(raw, f"messages[{at}]") for at, raw in enumerate(sent.messages)),
-        tools=tuple(_tool(tool) for tool in sent.tools or ()),
+        messages=_messages(sent.messages, _raws.decode(fields["messages"])),
+        tools=tuple(_tool(tool) for tool in sent.tools) if sent.tools else (),
         stream=bool(sent.stream),
         include_usage=bool(sent.stream_options and sent.stream_options.include_usage),
         assay=sent.assay,
@@ -248,15 +249,7 @@ def encode_request(fields: Fields, *, model: str, stream: bool) -> bytes:
 def decode_message(raw: Raw, path: str = "message") -> Message:
     """One message; its text is kept in `raw`."""
     try:
-        sent = _message.decode(raw)
-        return Message(
-            role=sent.role,
-            parts=_parts(sent),
-            tool_calls=tuple(_call(call) for call in sent.tool_calls or ()),
-            tool_call_id=sent.tool_call_id,
-            name=sent.name,
-            raw=raw,
-        )
+        return _made(_message.decode(raw), raw)
     except UNREADABLE as error:
         raise _bad_field(error, path) from error
 
@@ -422,6 +415,27 @@ def _tool(sent: _Tool) -> Tool:
     made = sent.function
     parameters = None if made.parameters is UNSET or made.parameters == _NULL else made.parameters
     return Tool(name=made.name, description=made.description, parameters=parameters, strict=made.strict)
+
+
+def _messages(sent: list[_Message], raws: list[Raw]) -> tuple[Message, ...]:
+    made = []
+    for at, message in enumerate(sent):
+        try:
+            made.append(_made(message, raws[at]))
+        except UNREADABLE as error:
+            raise _bad_field(error, f"messages[{at}]") from error
+    return tuple(made)
+
+
+def _made(sent: _Message, raw: Raw) -> Message:
+    return Message(
+        role=sent.role,
+        parts=_parts(sent),
+        tool_calls=tuple(_call(call) for call in sent.tool_calls) if sent.tool_calls else (),
+        tool_call_id=sent.tool_call_id,
+        name=sent.name,
+        raw=raw,
+    )
 
 
 def _call(sent: _ToolCall) -> ToolCall:
