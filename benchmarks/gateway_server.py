@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import assay.app
+import assay.calls.caller
+from assay.errors import AssayError
 from assay.server import run
 from assay.settings import load
-from assay.wire.spans import Event
+from assay.wire.spans import Event, Span, SpanKind
 
 CONFIG = """\
 [providers.upstream]
@@ -39,6 +41,25 @@ class Nowhere:
         return True
 
 
+class Unpriced(assay.calls.caller.Ledger):
+    """An account that ends without price and messages."""
+
+    def settle(self, error: AssayError | None = None, *, cancelled: bool = False) -> list[Event]:
+        """A span of what routing alone knows."""
+        self.span = Span(
+            trace_id=self.trace_id,
+            span_id=self.span_id,
+            project=self.call.context.project,
+            name=self.call.request.model,
+            kind=SpanKind.MODEL,
+            start_ns=self.start_ns,
+            end_ns=self.start_ns,
+            model=self.call.request.model,
+            attempts=self.attempts,
+        )
+        return [self.span]
+
+
 def main() -> None:
     """Serve until killed."""
     kind, port, url, data, key = sys.argv[1:]
@@ -47,6 +68,7 @@ def main() -> None:
     config.write_text(CONFIG.format(url=url))
     if kind == "bare":
         assay.app.CallSink = Nowhere  # type: ignore[misc,assignment]
+        assay.calls.caller.Ledger = Unpriced  # type: ignore[misc]
     settings = load(chosen={"port": int(port), "data": data, "admin_key": key, "log_level": "warning"})
     run(settings, config, on_ready=lambda started: print(started.url, flush=True))
 
