@@ -289,7 +289,7 @@ def test_a_known_name_has_its_source_and_its_checksum(
 def test_pulling_needs_nothing_of_the_server() -> None:
     program = (
         "import sys\n"
-        "for name in ('litestar', 'sqlalchemy', 'pyreqwest', 'duckdb', 'numpy', 'genai_prices', 'xllamacpp'):\n"
+        "for name in ('litestar', 'sqlalchemy', 'httptools', 'duckdb', 'numpy', 'genai_prices', 'xllamacpp'):\n"
         "    sys.modules[name] = None\n"
         "import assay.catalog.weights, assay.commands.models\n"
     )

@@ -14,7 +14,7 @@ SERVER = {
     "scipy",
     "alembic",
     "jinja2",
-    "pyreqwest",
+    "aiohappyeyeballs",
 }
 MEASURE = """
 import sys, time

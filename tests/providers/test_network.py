@@ -156,12 +156,17 @@ def test_nobody_there_and_nobody_answering_are_down() -> None:
     against(Script(refuse=1.0), scenario)
 
 
-def test_a_whole_answer_that_is_late_is_a_timeout() -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_leaves_before_the_head_stops_the_upstream(stream: bool) -> None:
     async def scenario(provider: OpenAIProvider) -> None:
-        with pytest.raises(UpstreamTimeout):
-            await provider.complete(asked(timeouts=Timeouts(total_s=0.1)))
+        request = asked(stream=stream)
+        answer = anext(provider.stream(request)) if stream else provider.complete(request)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await answer
 
-    against(Script(head_s=30), scenario)
+    call = against(Script(head_s=30), scenario).simulation.log[0]
+    assert call.cancelled
 
 
 @pytest.mark.linux

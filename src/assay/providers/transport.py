@@ -1,178 +1,146 @@
-"""The network through pyreqwest: Rust's reqwest, the fastest client that Python has (docs/decisions/0071)."""
+"""The network: pooled HTTP/1.1 connections on the event loop (docs/decisions/0075)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import timedelta
-from types import TracebackType
+import re
+from functools import lru_cache
+from urllib.parse import urlsplit
 
-from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import (
-    ConnectError,
-    ConnectTimeoutError,
-    PyreqwestError,
-    RequestTimeoutError,
-)
-from pyreqwest.request import RequestBuilder, StreamRequest
-from pyreqwest.response import Response
-
-from assay.errors import Upstream, UpstreamCut, UpstreamDown, UpstreamTimeout
+from assay.errors import BadRequest, UpstreamDown
+from assay.providers.connection import Answer, Connection, Stale
+from assay.providers.dialing import Origin, Proxy, dial, origin, proxy_for
 from assay.providers.types import HttpRequest, HttpResponse, Timeouts
 
-MAX_ANSWER_BYTES = 256 * 1024 * 1024
+MAX_IDLE_CONNECTIONS = 1024
+"""Kept open to one origin."""
+IDLE_S = 60.0
+"""An idle connection older than this is not used again: something between may have forgotten it silently."""
+
+_FIELD = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class NetworkTransport:
-    """Pooled connections to anywhere. One client per connect timeout, since that is a property of the pool."""
+    """Pooled connections to anywhere."""
 
     def __init__(self) -> None:
-        self._clients: dict[float, Client] = {}
-        self._totals: dict[float, timedelta] = {}
+        self._pools: dict[Origin, _Pool] = {}
+        self._by_url: dict[str, _Pool] = {}
 
     async def send(self, request: HttpRequest, timeouts: Timeouts, *, stream: bool) -> HttpResponse:
-        """See `Transport.send`. Redirects are not followed: an API that moved is a configuration to change."""
-        client = self._clients.get(timeouts.connect_s) or self._open(timeouts.connect_s)
-        total = self._totals.get(timeouts.total_s) or self._totals.setdefault(
-            timeouts.total_s, timedelta(seconds=timeouts.total_s)
-        )
-        builder = client.request(request.method, request.url).headers(request.headers).timeout(total)
-        if request.body:
-            builder = builder.body_bytes(request.body)
-        try:
-            if stream:
-                return await _open_stream(builder)
-            return _Whole(await builder.build().send())
-        except PyreqwestError as error:
-            raise _translated(error, request.url, started=False) from error
+        """See `Transport.send`. Redirects are not followed: an API that moved is a configuration to change.
+
+        A request on a connection that turns out to have been closed by the server meanwhile is sent once more on a new one.
+        """
+        pool = self._by_url.get(request.url) or self._pool(request.url)
+        head, body = _head(request.method, request.url, request.headers, pool.proxy), request.body
+        head += b"content-length: %d\r\n\r\n" % len(body)
+        connection = pool.take()
+        if connection is not None:
+            try:
+                return await _ask(connection, head, body)
+            except Stale:
+                pass
+        return await _ask(await pool.open(timeouts.connect_s), head, body)
 
     async def aclose(self) -> None:
-        """Close every pool."""
-        clients, self._clients = list(self._clients.values()), {}
-        for client in clients:
-            await client.close()
+        """Close every connection."""
+        pools, self._pools = self._pools, {}
+        self._by_url.clear()
+        for pool in pools.values():
+            pool.close()
+        await asyncio.sleep(0)
 
-    def _open(self, connect_s: float) -> Client:
-        builder = ClientBuilder().follow_redirects(False).connect_timeout(timedelta(seconds=connect_s))
-        client = builder.user_agent("assay").pool_max_idle_per_host(1024).build()
-        return self._clients.setdefault(connect_s, client)
+    def _pool(self, url: str) -> "_Pool":
+        to = origin(url)
+        pool = self._pools.get(to) or self._pools.setdefault(to, _Pool(to))
+        if len(self._by_url) > 4096:
+            self._by_url.clear()
+        self._by_url[url] = pool
+        return pool
 
 
-async def _open_stream(builder: RequestBuilder) -> "_Streamed":
-    # Without the limit of 0 a cancelled stream runs on upstream and closing blocks until it ends.
-    request = builder.streamed_read_buffer_limit(0).build_streamed()
-    return _Streamed(request, await request.__aenter__())
+class _Pool:
+    """The connections to one origin. The one that was used last is used next, so that those not needed grow old."""
 
+    def __init__(self, to: Origin) -> None:
+        self.proxy: Proxy | None = proxy_for(to)
+        self._to = to
+        self._all: set[Connection] = set()
+        self._idle: list[Connection] = []
 
-class _Whole:
-    """A body that was read with its head."""
-
-    __slots__ = ("_response", "status")
-
-    def __init__(self, response: Response) -> None:
-        self._response = response
-        self.status = response.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return _Headers(self._response)
-
-    async def read(self) -> bytes:
-        try:
-            return (await self._response.bytes()).to_bytes()
-        except PyreqwestError as error:
-            raise _translated(error, "", started=True) from error
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield await self.read()
-
-    async def aclose(self) -> None:
+    def take(self) -> Connection | None:
+        """An idle connection that still stands."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.loop.time() - connection.idle_since > IDLE_S:
+                connection.abort()
+            elif connection.is_open:
+                return connection
         return None
 
-
-class _Streamed:
-    """A body that still arrives."""
-
-    __slots__ = ("_request", "_response", "status")
-
-    def __init__(self, request: StreamRequest, response: Response) -> None:
-        self._request: StreamRequest | None = request
-        self._response = response
-        self.status = response.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return _Headers(self._response)
-
-    async def read(self) -> bytes:
-        parts = bytearray()
-        async for chunk in self.chunks():
-            parts += chunk
-            if len(parts) > MAX_ANSWER_BYTES:
-                raise Upstream(f"The answer is larger than {MAX_ANSWER_BYTES} bytes")
-        return bytes(parts)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        read_chunk = self._response.body_reader.read_chunk
+    async def open(self, connect_s: float) -> Connection:
+        """A new connection. Raises `UpstreamDown`."""
+        where = f"{self._to.scheme}://{self._to.authority}"
+        loop = asyncio.get_running_loop()
         try:
-            while (chunk := await read_chunk()) is not None:
-                yield chunk.to_bytes()
-        except PyreqwestError as error:
-            raise _translated(error, "", started=True) from error
+            async with asyncio.timeout(connect_s):
+                connection = await dial(
+                    self._to, self.proxy, lambda: Connection(loop, where, self._rest, self._forget)
+                )
+        except TimeoutError as error:
+            raise UpstreamDown(
+                f"{where} cannot be reached: no connection within {connect_s:g} s",
+                hint="Is it running, and is base_url right?",
+            ) from error
+        except OSError as error:
+            raise UpstreamDown(
+                f"{where} cannot be reached: {error.strerror or error}",
+                hint="Is it running, and is base_url right?",
+            ) from error
+        self._all.add(connection)
+        return connection
 
-    async def aclose(self) -> None:
-        request, self._request = self._request, None
-        if request is not None:
-            # Shielded: a caller that is being cancelled must still cut the upstream.
-            await asyncio.shield(_exit(request))
+    def close(self) -> None:
+        """Close them all; what still runs on them ends with an error."""
+        self._idle.clear()
+        for connection in tuple(self._all):
+            connection.abort()
 
+    def _rest(self, connection: Connection) -> None:
+        now = connection.idle_since = connection.loop.time()
+        if self._idle and (
+            now - self._idle[0].idle_since > IDLE_S or len(self._idle) >= MAX_IDLE_CONNECTIONS
+        ):
+            self._idle.pop(0).abort()
+        self._idle.append(connection)
 
-async def _exit(request: StreamRequest) -> None:
-    none: tuple[type[BaseException] | None, BaseException | None, TracebackType | None] = (None, None, None)
-    await request.__aexit__(*none)
-
-
-class _Headers(Mapping[str, str]):
-    """The head's fields, looked up in Rust only when somebody asks."""
-
-    __slots__ = ("_response",)
-
-    def __init__(self, response: Response) -> None:
-        self._response = response
-
-    def __getitem__(self, name: str) -> str:
-        value = self._response.get_header(name)
-        if value is None:
-            raise KeyError(name)
-        return value
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._response.headers)
-
-    def __len__(self) -> int:
-        return len(self._response.headers)
-
-
-def _translated(error: PyreqwestError, url: str, *, started: bool) -> Upstream:
-    reason = _reason(error)
-    if isinstance(error, ConnectError) or (
-        isinstance(error, ConnectTimeoutError) and any("(Connect)" in message for message in _causes(error))
-    ):
-        return UpstreamDown(
-            f"{url} cannot be reached: {reason}", hint="Is it running, and is base_url right?"
-        )
-    # pyreqwest calls every time-out before the head a ConnectTimeoutError; only its causes tell them apart.
-    if isinstance(error, RequestTimeoutError):
-        return UpstreamTimeout(f"The provider did not finish in time: {reason}")
-    if started:
-        return UpstreamCut(f"The provider stopped in the middle of its answer: {reason}")
-    return UpstreamDown(f"{url} did not answer: {reason}", hint="Is it running, and is base_url right?")
+    def _forget(self, connection: Connection) -> None:
+        self._all.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
 
 
-def _reason(error: PyreqwestError) -> str:
-    """The innermost cause says most: "connection refused", not "error sending request"."""
-    causes = _causes(error)
-    return causes[-1] if causes else error.message
+async def _ask(connection: Connection, head: bytes, body: bytes) -> Answer:
+    answer = connection.ask(head, body)
+    try:
+        await answer.head()
+    except BaseException:
+        connection.abort()  # whoever waits has left, or nothing good will come: the upstream may stop
+        raise
+    return answer
 
 
-def _causes(error: PyreqwestError) -> list[str]:
-    details = getattr(error, "details", None)
-    return [cause["message"] for cause in (details or {}).get("causes") or []]
+@lru_cache(maxsize=256)
+def _head(method: str, url: str, headers: tuple[tuple[str, str], ...], proxy: Proxy | None) -> bytes:
+    """The lines that are the same for every request of a provider, up to the length of the body."""
+    parts, to = urlsplit(url), origin(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    lines = [("host", to.authority), ("user-agent", "assay"), ("accept-encoding", "identity"), *headers]
+    if proxy is not None and to.scheme == "http":
+        target = url
+        if proxy.authorization:
+            lines.append(("proxy-authorization", proxy.authorization.decode("ascii")))
+    for name, value in lines:
+        if not _FIELD.fullmatch(value):
+            raise BadRequest(f"The header {name!r} to {to.host} has characters that no header may have")
+    text = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines)
+    return text.encode("latin-1")

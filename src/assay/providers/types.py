@@ -59,7 +59,8 @@ class Transport(Protocol):
     async def send(self, request: HttpRequest, timeouts: Timeouts, *, stream: bool) -> HttpResponse:
         """Send and wait for the head (with `stream=False` possibly for the whole answer).
 
-        Raises `UpstreamDown` when nobody answers there, `UpstreamTimeout` when the head is late.
+        Raises `UpstreamDown` when nobody answers there. Of the time-outs only `connect_s` is watched here: the others are
+        the call's (`assay.calls`), which cancels, and a cancelled request is cut, so that the upstream stops working.
         """
 
     async def aclose(self) -> None:
