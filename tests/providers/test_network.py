@@ -14,7 +14,6 @@ from assay.errors import (
     UpstreamCut,
     UpstreamDown,
     UpstreamRefused,
-    UpstreamTimeout,
 )
 from assay.providers.completions import CompletionsOverChat
 from assay.providers.openai import OpenAIProvider
