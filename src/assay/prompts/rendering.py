@@ -7,7 +7,7 @@ import msgspec
 
 from assay.errors import AssayError
 from assay.prompts.content import PromptContent, TemplateRole, checked
-from assay.prompts.sandbox import CompiledTemplate
+from assay.templates import CompiledTemplate
 
 
 class RenderedMessage(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import AssayError, BadRequest, TooLarge
-from assay.prompts.sandbox import MAX_OUTPUT_CHARS, CompiledTemplate
+from assay.templates.language import MAX_OUTPUT_CHARS, CompiledTemplate
 
 DOCUMENTS = [{"title": "a", "n": 2}, {"title": "b", "n": 3}]
 
