@@ -5,9 +5,10 @@ the rooms declare their tables on `metadata`, take a transaction and never commi
 chain for all rooms.
 """
 
+from assay.records.auditing import audited, unaudited
 from assay.records.engine import Records, touch
 from assay.records.schema import metadata
 from assay.records.types import Json, Money
 from assay.records.writing import insert_new, upsert
 
-__all__ = ["Json", "Money", "Records", "insert_new", "metadata", "touch", "upsert"]
+__all__ = ["Json", "Money", "Records", "audited", "insert_new", "metadata", "touch", "unaudited", "upsert"]

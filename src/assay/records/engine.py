@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
 from assay.errors import MissingExtra, Unavailable, Unusable
+from assay.records import auditing
 from assay.records.upgrade import is_current, migrate
 
 Listener = Callable[[frozenset[str]], None]
@@ -52,6 +53,8 @@ class Records:
                 hint="database_url is sqlite:///… or postgresql+psycopg://…",
             )
         self._listeners: list[Listener] = []
+        self._observer: auditing.Observer | None = None
+        auditing.watch(self._writer)
         self._turn = threading.Lock()
         self._turn_of: int | None = None
 
@@ -75,12 +78,16 @@ class Records:
         """
         with self._taking_turns(), self._writer.connect() as tx:
             tx.info[_TOUCHED] = set()
+            auditing.begin(tx)
             try:
                 with tx.begin():
                     yield tx
+                    if self._observer is not None and (changes := auditing.collect(tx)):
+                        self._observer(tx, changes)
                 touched = frozenset(tx.info[_TOUCHED])
             finally:
                 tx.info.pop(_TOUCHED, None)
+                auditing.end(tx)
         if touched:
             for listener in self._listeners:
                 listener(touched)
@@ -88,6 +95,10 @@ class Records:
     def on_commit(self, listener: Listener) -> None:
         """Call `listener` with the touched names after each commit that touched something, in the writer's thread."""
         self._listeners.append(listener)
+
+    def observe(self, observer: auditing.Observer) -> None:
+        """Tell this one what each write changed, inside its transaction and before it commits."""
+        self._observer = observer
 
     def upgrade(self) -> None:
         """Bring the schema to this release's. Costs one query when it is there already.
