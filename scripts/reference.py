@@ -80,9 +80,10 @@ def http_page() -> Iterator[str]:
         f"{method} {path}": summary(handler) for handler in HANDLERS for method, path in addresses(handler)
     }
     for title, belongs in (
+        ("Telemetry in", lambda path: path.startswith("/v1")),
         ("The control plane", lambda path: path.startswith("/api")),
         ("Operations", lambda path: path in OPERATIONS),
-        ("Pages", lambda path: not path.startswith(("/api", "/static", *OPERATIONS))),
+        ("Pages", lambda path: not path.startswith(("/api", "/v1", "/static", *OPERATIONS))),
     ):
         yield from ("", f"## {title}", "", "| | |", "| --- | --- |")
         found = ((row, text) for row, text in rows.items() if belongs(row.partition(" ")[2]))

@@ -47,8 +47,9 @@ from assay.spans.sink import CallSink
 from assay.tasks import TASKS, TaskCalls, apply_tasks
 from assay.tasks import api as tasks_api
 from assay.traces import api as traces_api
-from assay.traces import health
+from assay.traces import health, otlp, otlp_api
 from assay.traces import pages as traces_pages
+from assay.traces.dialects import DialectProjector
 from assay.ui import assets, reference, shell
 
 log = logging.getLogger(__name__)
@@ -89,10 +90,10 @@ class Assay:
         await asyncio.to_thread(self._close)
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
-        """Every request: `/v1` to the gateway, the rest to the control plane."""
+        """Every request: `/v1` to the gateway, telemetry and the rest to the control plane."""
         if scope["type"] != "http":
             return
-        if scope["path"].startswith("/v1/"):
+        if scope["path"].startswith("/v1/") and scope["path"] not in otlp.PATHS:
             await self.gateway(scope, receive, send)
             return
         server = scope.get("server")
@@ -115,7 +116,9 @@ class Assay:
             min_free_bytes=int(settings.min_free_disk_mb * _MIB),
         )
         self.span_store = DuckDBStore(data / "spans.duckdb")
-        self.collector = Collector(self.spool, self.span_store, Quarantine(data / "quarantine"))
+        self.collector = Collector(
+            self.spool, self.span_store, Quarantine(data / "quarantine"), projectors=[DialectProjector()]
+        )
 
     def _assemble(self) -> None:
         settings = self.settings
@@ -245,6 +248,7 @@ HANDLERS = [
     *prompts_api.handlers,
     *releases_api.handlers,
     *releases_pages.handlers,
+    *otlp_api.handlers,
     *tasks_api.handlers,
     *traces_api.handlers,
     *traces_pages.handlers,

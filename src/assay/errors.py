@@ -9,6 +9,7 @@
     ├── MethodNotAllowed       405  it is there, and takes another method
     ├── Conflict               409  it exists already, or is in use
     ├── TooLarge               413  more than a limit allows
+    ├── UnsupportedMediaType   415  a body in a format or an encoding that is not known
     ├── RateLimited            429  a limit is reached; `retry_after_s` says for how long
     ├── Unavailable            503  cannot take it now, try again
     ├── Upstream               502  a provider failed
@@ -94,6 +95,13 @@ class TooLarge(AssayError):
 
     status = 413
     type = "request_too_large"
+
+
+class UnsupportedMediaType(AssayError):
+    """A body in a format or an encoding that is not known here."""
+
+    status = 415
+    type = "invalid_request_error"
 
 
 class RateLimited(AssayError):

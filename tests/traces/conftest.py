@@ -17,7 +17,8 @@ from assay.kit.clock import SYSTEM
 from assay.records import Records
 from assay.snapshot import SnapshotSource
 from assay.spans import Collector, DuckDBStore, Quarantine, Spool
-from assay.traces import api, pages
+from assay.traces import api, otlp_api, pages
+from assay.traces.dialects import DialectProjector
 from assay.ui import assets, shell
 from assay.wire.spans import Span, SpanKind
 
@@ -33,9 +34,11 @@ class House:
         self.snapshot = SnapshotSource(self.records, [KEYS, SESSIONS])
         self.spool = Spool(directory / "spool")
         self.store = DuckDBStore(directory / "spans.duckdb", memory_mb=128, threads=1)
-        self.collector = Collector(self.spool, self.store, Quarantine(directory / "quarantine"))
+        self.collector = Collector(
+            self.spool, self.store, Quarantine(directory / "quarantine"), projectors=[DialectProjector()]
+        )
         self.app: Litestar = web.build(
-            handlers=[*assets.handlers, *api.handlers, *pages.handlers],
+            handlers=[*assets.handlers, *api.handlers, *otlp_api.handlers, *pages.handlers],
             dependencies={
                 "records": self.records,
                 "snapshot": self.snapshot,

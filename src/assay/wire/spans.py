@@ -95,5 +95,50 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="s
     attributes: dict[str, Any] = {}
 
 
-Event = Span | Score
+class SpanEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that happened during a span, as OpenTelemetry tells it."""
+
+    name: str
+    at_ns: int
+    attributes: dict[str, Any] = {}
+
+
+class SpanLink(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Another span that this one has to do with."""
+
+    trace_id: str
+    span_id: str
+    attributes: dict[str, Any] = {}
+
+
+class OtelSpan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="otel"):
+    """A span as another program sent it by OTLP, before a dialect gives it meaning (`traces.dialects`).
+
+    `kind` and `status_code` are OTLP's numbers as they came, known or not. `environment` is None where neither the key nor
+    a header said it: then the resource may. `dropped` counts what the sender itself left out: attributes, events, links.
+    """
+
+    trace_id: str
+    span_id: str
+    project: str
+    name: str
+    start_ns: int
+    end_ns: int
+    parent_id: str | None = None
+    environment: str | None = None
+    key_id: str | None = None
+    kind: int = 0
+    status_code: int = 0
+    status_message: str = ""
+    trace_state: str = ""
+    attributes: dict[str, Any] = {}
+    events: tuple[SpanEvent, ...] = ()
+    links: tuple[SpanLink, ...] = ()
+    dropped: tuple[int, int, int] = (0, 0, 0)
+    resource: dict[str, Any] = {}
+    scope: dict[str, Any] = {}
+    """`name`, `version`, `schema_url` and `attributes` of the instrumentation, as far as they were sent"""
+
+
+Event = Span | Score | OtelSpan
 """What the spool carries: a tagged union."""
