@@ -12,20 +12,19 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from assay.app import Assay
 from assay.errors import Unusable
+from assay.gateway.connection import Connection
 from assay.kit.clock import SYSTEM, rfc3339
 from assay.settings import Settings
 
-MAX_HEAD_BYTES = 1 << 20
-"""Of a request's line and headers; `x-assay-inputs` may be long."""
 LONGEST_SOCKET_PATH = 100
 """The kernel takes 108 bytes on Linux and 104 on macOS."""
 
@@ -181,31 +180,6 @@ async def _serve(
         directory.release()
 
 
-class _Connection(HttpToolsProtocol):
-    """uvicorn's, which reads a head of any size into memory, with a bound on it."""
-
-    _in_head = True
-    _head_bytes = 0
-
-    def data_received(self, data: bytes) -> None:
-        """Count what has come of a head that is not complete yet."""
-        super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self.send_400_response("The headers are too large.")
-
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        self._in_head, self._head_bytes = True, 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """It ends; what comes now is a body, whose bound is `max_body_mb`."""
-        self._in_head = False
-        super().on_headers_complete()
-
-
 class _Server(uvicorn.Server):
     """uvicorn that says when it is ready and, in a thread of a command, stops when told."""
 
@@ -214,7 +188,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             app.asgi,
-            http=_Connection,
+            http=partial(Connection, serve=app.gateway.serve),  # type: ignore[arg-type]
             interface="asgi3",
             lifespan="off",
             ws="none",

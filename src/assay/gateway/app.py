@@ -10,7 +10,7 @@ import msgspec
 from assay.access import Principal, Right, authenticate
 from assay.calls import Call, CallContext, Caller, StreamingAnswer
 from assay.errors import AssayError, Forbidden, MethodNotAllowed, NotFound
-from assay.gateway.exchange import Departure, Exchange, Receive, Scope, Send
+from assay.gateway.exchange import AsgiExchange, Departure, Exchange, Receive, Scope, Send
 from assay.gateway.origin import Origin, read_origin
 from assay.gateway.refusals import refuse
 from assay.kit import json, money
@@ -23,7 +23,6 @@ from assay.wire.sse import encode_event
 
 log = logging.getLogger(__name__)
 
-WATCH_AFTER_S = 0.05
 LARGE_BODY_BYTES = 1 << 20
 _DONE = encode_event(b"[DONE]")
 _DECODERS: dict[Endpoint, Callable[[bytes], ModelRequest]] = {
@@ -49,7 +48,10 @@ class Gateway:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send)
+        await self.serve(AsgiExchange(scope, receive, send))
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer, come what may."""
         try:
             method, endpoint = self.routes.get(exchange.path) or self._unrouted(exchange)
             if exchange.method != method:
@@ -81,7 +83,7 @@ class Gateway:
         origin = read_origin(exchange.headers, request.assay, principal)
         exchange.trace_id = origin.trace_id
         call = self._prepare(endpoint, request, origin, principal)
-        departure = Departure(exchange, after_s=WATCH_AFTER_S)
+        departure = Departure(exchange)
         try:
             if request.stream:
                 await self._stream(exchange, call, trailer=origin.trailer)

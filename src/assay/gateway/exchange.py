@@ -1,7 +1,9 @@
-"""One HTTP exchange over ASGI: what came in, and the ways to answer."""
+"""One HTTP exchange: what came in, and the ways to answer. `AsgiExchange` works under any ASGI server;
+`assay.gateway.connection` has one that speaks to the socket itself."""
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -16,24 +18,27 @@ Headers = list[tuple[bytes, bytes]]
 DRAIN_S = 10.0
 """How long an upload that is too large is read and thrown away, so that its client hears the 413."""
 
-_JSON = (b"content-type", b"application/json")
-_EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
-_FRESH = (b"cache-control", b"no-cache")
-_UNBUFFERED = (b"x-accel-buffering", b"no")
+WATCH_AFTER_S = 0.05
+"""A short call is over before watching for its client's departure would pay."""
+
+JSON = (b"content-type", b"application/json")
+EVENTS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
 
 
-class Exchange:
+class Exchange(ABC):
     """A request with the means to answer it. `headers` maps names in lower case to the last value sent."""
 
-    __slots__ = ("began_ns", "headers", "method", "out", "path", "receive", "send", "started", "trace_id")
+    __slots__ = ("began_ns", "headers", "method", "out", "path", "started", "trace_id")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
         self.began_ns = time.perf_counter_ns()
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.receive = receive
-        self.send = send
+        self.method = method
+        self.path = path
+        self.headers = headers
         self.out: Headers = []
         self.trace_id: str | None = None
         self.started = False
@@ -67,20 +72,34 @@ class Exchange:
         """A whole answer in JSON."""
         self.started = True
         length = (b"content-length", str(len(body)).encode())
-        await self.send(
-            {"type": "http.response.start", "status": status, "headers": [_JSON, length, *self.out]}
-        )
-        await self.send({"type": "http.response.body", "body": body})
+        await self._answer(status, [JSON, length, *self.out], body)
 
     async def start_events(self) -> None:
         """The head of a streamed answer."""
         self.started = True
-        headers = [_EVENTS, _FRESH, _UNBUFFERED, *self.out]
-        await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._begin(200, [*EVENTS, *self.out])
 
+    @abstractmethod
+    async def receive(self) -> Message:
+        """The next piece of the body, or news that the client has left, as ASGI says it."""
+
+    @abstractmethod
     async def write(self, body: bytes, *, more: bool = True) -> None:
         """A piece of a streamed answer."""
-        await self.send({"type": "http.response.body", "body": body, "more_body": more})
+
+    @abstractmethod
+    def watch(self, left: Callable[[], None]) -> None:
+        """Call `left` when the client goes away before `unwatch`."""
+
+    @abstractmethod
+    def unwatch(self) -> None:
+        """The answer is out."""
+
+    @abstractmethod
+    async def _answer(self, status: int, headers: Headers, body: bytes) -> None: ...
+
+    @abstractmethod
+    async def _begin(self, status: int, headers: Headers) -> None: ...
 
     async def _drain(self, message: Message) -> None:
         try:
@@ -91,33 +110,65 @@ class Exchange:
             return
 
 
-class Departure:
-    """Watches for the client going away, and then cancels the task that answers it.
+class AsgiExchange(Exchange):
+    """Over ASGI, where only `receive` tells that the client has left: a task waits for it, if the call takes long enough."""
 
-    A short call is over before the watch would pay, so it begins after `after_s`.
-    """
+    __slots__ = ("_receive", "_send", "_timer", "_watcher")
 
-    __slots__ = ("_exchange", "_task", "_timer", "_watcher", "gone")
-
-    def __init__(self, exchange: Exchange, *, after_s: float) -> None:
-        self._exchange = exchange
-        self._task = asyncio.current_task()
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope["method"], scope["path"], dict(scope["headers"]))
+        self._receive = receive
+        self._send = send
+        self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(after_s, self._begin)
-        self.gone = False
 
-    def over(self) -> None:
-        """The answer is out: stop watching."""
-        self._timer.cancel()
+    async def receive(self) -> Message:
+        return await self._receive()
+
+    async def write(self, body: bytes, *, more: bool = True) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    def watch(self, left: Callable[[], None]) -> None:
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin_watching, left)
+
+    def unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
 
-    def _begin(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+    async def _answer(self, status: int, headers: Headers, body: bytes) -> None:
+        await self._begin(status, headers)
+        await self.write(body, more=False)
 
-    async def _watch(self) -> None:
-        while (await self._exchange.receive())["type"] != "http.disconnect":
+    async def _begin(self, status: int, headers: Headers) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def _begin_watching(self, left: Callable[[], None]) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch(left))
+
+    async def _watch(self, left: Callable[[], None]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
             pass
+        left()
+
+
+class Departure:
+    """Cancels the task that answers an exchange when the client goes away."""
+
+    __slots__ = ("_exchange", "_task", "gone")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.gone = False
+        self._exchange = exchange
+        self._task = asyncio.current_task()
+        exchange.watch(self._left)
+
+    def over(self) -> None:
+        """The answer is out: stop watching."""
+        self._exchange.unwatch()
+
+    def _left(self) -> None:
         self.gone = True
         if self._task is not None:
             self._task.cancel()
