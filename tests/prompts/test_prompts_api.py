@@ -129,3 +129,14 @@ def test_apps_read_and_render_and_do_not_write(records: Records, editor: Client)
     )
     assert app.post("/api/prompts/render", json={"template": "x"}).status_code == 403
     assert app.post("/api/prompts", json={"name": "polish", "template": "y"}).status_code == 403
+
+
+def test_one_version_is_fetched_by_number_by_hash_and_by_label(records: Records, editor: Client) -> None:
+    first = editor.post("/api/prompts", json={"name": "polish", "template": "one", "labels": ["live"]}).json()
+    editor.post("/api/prompts", json={"name": "polish", "template": "two"})
+    app = client(records, Role.APP)
+    for where in ("versions/1", f"versions/{first['hash'][:8]}", "labels/live"):
+        found = app.get(f"/api/prompts/polish/{where}").json()
+        assert (found["version"], found["template"]) == (1, "one"), where
+    assert app.get("/api/prompts/polish/labels/none").status_code == 404
+    assert app.get("/api/prompts/none/versions/1").status_code == 404

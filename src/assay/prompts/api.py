@@ -158,6 +158,34 @@ def show(
     return PromptAnswer(name=name, versions=[answer_of(version) for version in versions], labels=pointers)
 
 
+@get(
+    "/api/prompts/{name:str}/versions/{version:str}",
+    guards=[requires(Right.READ_PROMPTS)],
+    sync_to_thread=True,
+)
+def show_version(
+    name: FromPath[str],
+    version: FromPath[str],
+    principal: NamedDependency[Principal],
+    records: NamedDependency[Records],
+) -> VersionAnswer:
+    """One version, by number or hash."""
+    with records.read() as tx:
+        return answer_of(registry.get_version(tx, principal.project, name, version=version))
+
+
+@get("/api/prompts/{name:str}/labels/{label:str}", guards=[requires(Right.READ_PROMPTS)], sync_to_thread=True)
+def show_labelled(
+    name: FromPath[str],
+    label: FromPath[str],
+    principal: NamedDependency[Principal],
+    records: NamedDependency[Records],
+) -> VersionAnswer:
+    """The version that a label points at: what an application fetches."""
+    with records.read() as tx:
+        return answer_of(registry.get_version(tx, principal.project, name, label=label))
+
+
 @get("/api/prompts/{name:str}/diff", guards=[requires(Right.READ_PROMPTS)], sync_to_thread=True)
 def diff(
     name: FromPath[str],
@@ -241,4 +269,4 @@ def _answer(content: PromptContent, rendered: list[RenderedMessage]) -> RenderAn
     return RenderAnswer(messages=rendered)
 
 
-handlers = [push, list_all, show, diff, label, render]
+handlers = [push, list_all, show, show_version, show_labelled, diff, label, render]
