@@ -65,7 +65,7 @@ class Client:
         with self._http.stream("GET", path, params=params) as response:
             if response.is_error:
                 response.read()
-                raise _error(response)
+                raise error_of(response)
             yield response.iter_bytes()
 
     def close(self) -> None:
@@ -90,21 +90,29 @@ class Client:
                 f"{self.url} cannot be reached: {error}", hint="Is the server running? `assay up` starts it."
             ) from error
         if response.is_error:
-            raise _error(response)
+            raise error_of(response)
         return json.decode(response.content) if response.content else None
 
 
-def _error(response: httpx.Response) -> errors.AssayError:
+def error_of(response: httpx.Response) -> errors.AssayError:
     """The error that the server sent, in its class by status."""
     try:
         sent = json.decode(response.content)["error"]
         message, hint, param = str(sent["message"]), sent.get("hint"), sent.get("param")
     except (msgspec.DecodeError, KeyError, TypeError):
         message, hint, param = f"HTTP {response.status_code}: {response.text[:300]}", None, None
-    kind = _BY_STATUS.get(response.status_code, errors.AssayError)
-    made = kind(message, hint=hint, param=param)
-    made.status = response.status_code
+    made = _BY_STATUS.get(response.status_code, errors.AssayError)(message, hint=hint)
+    made.param, made.status = param, response.status_code
+    if isinstance(made, errors.RateLimited | errors.Upstream):
+        made.retry_after_s = _seconds(response.headers.get("retry-after"))
     return made
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        return None
 
 
 _BY_STATUS: dict[int, type[errors.AssayError]] = {
@@ -116,6 +124,9 @@ _BY_STATUS: dict[int, type[errors.AssayError]] = {
         errors.NotFound,
         errors.Conflict,
         errors.TooLarge,
+        errors.RateLimited,
         errors.Unavailable,
+        errors.Upstream,
+        errors.UpstreamTimeout,
     )
 }

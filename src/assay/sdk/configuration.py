@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ UNKNOWN = "unknown_service"
 """OpenTelemetry's name for an application that says none."""
 
 
-class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The settings of one `assay.init`. Sizes are bytes, times seconds."""
 
     url: str
@@ -33,7 +34,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 10.0
     exit_timeout_s: float = 5.0
 
-    @property
+    @cached_property
     def origin(self) -> tuple[str, str, int | None]:
         """Scheme, host and port of the server: what tells its requests from those to anybody else."""
         parts = urlsplit(self.url)

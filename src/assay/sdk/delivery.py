@@ -13,6 +13,7 @@ import msgspec
 
 from assay.kit import json
 from assay.sdk import otlp
+from assay.sdk.client import error_of
 from assay.sdk.configuration import Configuration
 from assay.sdk.recording import Ended
 
@@ -85,17 +86,10 @@ def outcome_of(response: httpx.Response) -> Outcome:
             rejected, why = otlp.rejected(response.content)
             return Outcome(Next.DONE, why, rejected)
         return Outcome(Next.DONE)
-    why = f"HTTP {status}: {_said(response)}"
+    why = f"HTTP {status}: {error_of(response).message}"
     if status in _LATER:
         return Outcome(Next.LATER, why, wait_s=_retry_after(response.headers.get("retry-after")))
     return Outcome(Next.SMALLER if status == 413 else Next.NEVER, why)
-
-
-def _said(response: httpx.Response) -> str:
-    try:
-        return str(json.decode(response.content)["error"]["message"])[:500]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return response.reason_phrase
 
 
 def _retry_after(value: str | None) -> float | None:

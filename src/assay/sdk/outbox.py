@@ -122,6 +122,11 @@ class Outbox:
         """Keep a score until it is sent: the body of `POST /api/scores`."""
         self._offer(self._scores, score, _SPAN_BYTES + len(str(score.get("comment") or "")))
 
+    def refuse_score(self) -> None:
+        """Count one that cannot be sent as it is."""
+        with self._changed:
+            self._scores.drop("unfit")
+
     def describe(self, resource: Mapping[str, Any]) -> None:
         """Add what somebody else knows of who sends; a name of the service only if it has none yet."""
         if self._resource.get("service.name") == UNKNOWN:

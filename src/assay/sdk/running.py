@@ -20,8 +20,11 @@ from opentelemetry import trace as api
 from opentelemetry.trace.propagation import get_current_span, set_span_in_context
 
 from assay.errors import Unusable
+from assay.sdk import labels
+from assay.sdk.asking import Asking
 from assay.sdk.configuration import Configuration
 from assay.sdk.outbox import Counts, Outbox
+from assay.sdk.prompt_cache import Prompt, Prompts
 from assay.sdk.recording import LightProvider, LightSpan
 
 P = ParamSpec("P")
@@ -62,6 +65,8 @@ class Running:
         if configuration.make_global:
             api.set_tracer_provider(self.provider)
         self._join()
+        self.asking = Asking(configuration, self.headers)
+        self.prompts = Prompts(self.asking.get, noted=self._rendered)
         atexit.register(self.close)
 
     def start(self, name: str, kind: api.SpanKind, attributes: Mapping[str, Any] | None = None) -> api.Span:
@@ -86,10 +91,28 @@ class Running:
         with suppress(ValueError):
             token.var.reset(token)
 
+    def headers(self) -> dict[str, str]:
+        """What a request to the server says of the current span and whose work it is."""
+        made = labels.labels().headers
+        known = self.span().get_span_context()
+        if known.is_valid:
+            made["traceparent"] = f"00-{known.trace_id:032x}-{known.span_id:016x}-{known.trace_flags & 1:02x}"
+            if known.trace_state:
+                made["tracestate"] = known.trace_state.to_header()
+        if self.configuration.environment is not None:
+            made["x-assay-environment"] = self.configuration.environment
+        return made
+
     def close(self) -> None:
         """Send what is left, within the time set for it."""
         atexit.unregister(self.close)
         self.outbox.close(self.configuration.exit_timeout_s)
+        self.asking.close()
+
+    def forked(self) -> None:
+        """In a child: connections are the parent's, and what it had asked is answered there."""
+        self.asking.forget()
+        self.prompts.forked()
 
     def status(self) -> Status:
         """How it is doing."""
@@ -104,6 +127,14 @@ class Running:
             spans=spans,
             scores=scores,
         )
+
+    def _rendered(self, prompt: Prompt) -> None:
+        """Say on the current span which prompt it used."""
+        span = self.span()
+        if span.is_recording():
+            span.set_attribute("assay.prompt.name", prompt.name)
+            if prompt.version is not None:
+                span.set_attribute("assay.prompt.version", prompt.version)
 
     def _join(self) -> None:
         """From now on let the application's own provider make our spans, if it has one, and hear of all that it makes."""
@@ -153,8 +184,14 @@ def quietly(do: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R | 
         return None
 
 
+def _after_fork() -> None:
+    if _running is not None:
+        _running.forked()
+
+
 _running: Running | None = None
 _faults = 0
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _resource(configuration: Configuration) -> dict[str, Any]:
