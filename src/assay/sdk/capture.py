@@ -76,7 +76,7 @@ class _Copy:
             return value
         if isinstance(value, int):
             self.room -= 6
-            return int(value) if value.bit_length() < 64 else f"[an integer of {value.bit_length():,} bits]"
+            return int(value) if value.bit_length() < 1_024 else f"[an integer of {value.bit_length():,} bits]"
         if depth > _ENDLESS or self.room <= 0:
             self.cut = True
             return "…"
@@ -149,5 +149,6 @@ def _fields(value: Any) -> Mapping[Any, Any] | None:
 
 
 def _described(value: object) -> str:
-    text = str(value) if type(value).__str__ is not object.__str__ else repr(value)
+    shown = type(value).__str__ is object.__str__ or isinstance(value, BaseException)
+    text = repr(value) if shown else str(value)
     return text if len(text) <= _LONGEST_REPR else f"{text[:_LONGEST_REPR]}…"

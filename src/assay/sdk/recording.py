@@ -152,6 +152,11 @@ class LightSpan(api.Span):
         elif value is not None:
             self.attributes[key] = _cleaned(value, self._limit)
 
+    def keep(self, key: str, text: str) -> None:
+        """Set text that is bounded already."""
+        if not self.end_ns:
+            self.attributes[key] = text
+
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         for key, value in attributes.items():
             self.set_attribute(key, value)

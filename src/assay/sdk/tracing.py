@@ -14,6 +14,7 @@ from opentelemetry.trace.status import StatusCode
 
 from assay.sdk import labels, running
 from assay.sdk.capture import as_json
+from assay.sdk.recording import LightSpan
 from assay.sdk.running import Running, quietly
 
 Kind = Literal["agent", "task", "tool", "retrieval", "model", "scorer", "other"]
@@ -164,7 +165,8 @@ class Step:
         text, cut = as_json(value, settings.max_value_bytes)
         if settings.mask is not None:
             text = _masked(settings.mask, text)
-        self._span.set_attribute(key, text)
+        span = self._span
+        (span.keep if isinstance(span, LightSpan) else span.set_attribute)(key, text)
         if cut:
             self._span.set_attribute(CUT, True)
 
