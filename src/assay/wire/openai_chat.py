@@ -202,7 +202,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 def decode_chat(body: bytes) -> ChatRequest:
     """A `/v1/chat/completions` body. Raises `BadRequest` whose `param` is the field's path, e.g. `messages[2].role`."""
-    fields, sent = _decode_body(body, _chat)
+    fields, sent = decode_body(body, _chat)
     if not sent.messages:
         raise BadRequest("messages is empty", param="messages", hint="Send at least one message.")
     if len(sent.messages) > MAX_MESSAGES:
@@ -220,7 +220,7 @@ def decode_chat(body: bytes) -> ChatRequest:
 
 def decode_completion(body: bytes) -> CompletionRequest:
     """A `/v1/completions` body. Raises `BadRequest` like `decode_chat`."""
-    fields, sent = _decode_body(body, _completion)
+    fields, sent = decode_body(body, _completion)
     return CompletionRequest(
         model=sent.model,
         prompt=sent.prompt,
@@ -251,7 +251,7 @@ def decode_message(raw: Raw, path: str = "message") -> Message:
     try:
         return _made(_message.decode(raw), raw)
     except UNREADABLE as error:
-        raise _bad_field(error, path) from error
+        raise bad_field(error, path) from error
 
 
 def encode_message(message: Message) -> Raw:
@@ -383,16 +383,17 @@ def usage_of(sent: _Usage | None) -> Usage | None:
 # --- Pieces ---
 
 
-def _decode_body(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[Fields, Any]:
+def decode_body(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[Fields, Any]:
+    """The fields of a body as they came, and what of them a decoder reads. Raises `BadRequest` naming the field."""
     try:
         return _fields.decode(body), decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _bad_field(error) from error
+        raise bad_field(error) from error
     except UNREADABLE as error:
         raise BadRequest(f"The body is not JSON: {error}", hint="Send one JSON object in UTF-8.") from error
 
 
-def _bad_field(error: Exception, prefix: str = "") -> BadRequest:
+def bad_field(error: Exception, prefix: str = "") -> BadRequest:
     """msgspec says "Expected `str`, got `int` - at `$.messages[0].role`"; the path becomes `param`."""
     what, _, where = str(error).partition(" - at ")
     path = where.strip("`").removeprefix("$").removeprefix(".")
@@ -423,7 +424,7 @@ def _messages(sent: list[_Message], raws: list[Raw]) -> tuple[Message, ...]:
         try:
             made.append(_made(message, raws[at]))
         except UNREADABLE as error:
-            raise _bad_field(error, f"messages[{at}]") from error
+            raise bad_field(error, f"messages[{at}]") from error
     return tuple(made)
 
 
