@@ -99,6 +99,15 @@ class PriceBook:
         moment = datetime.fromtimestamp(at_ns / 1e9, UTC)
         return self._table.find(str(vendor), model, moment) if vendor else None
 
+    def listed(self, vendor: str | None, model: str, at_ns: int, *, host: str | None = None) -> Price | None:
+        """The price in a vendor's list, for a call that went past the gateway. Where it went decides, if that is known:
+        many servers speak a vendor's language and bill differently, or not at all."""
+        if host is not None:
+            vendor = self._table.vendor("", f"https://{host}")
+        if vendor is None:
+            return None
+        return self._table.find(vendor, model, datetime.fromtimestamp(at_ns / 1e9, UTC))
+
     def _look_up(self, key: tuple[str, str, str | None]) -> Price | None:
         provider, model, response_model = key
         now_ns = self._clock.now_ns()

@@ -99,16 +99,18 @@ class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredSpan(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole span with its messages. `missing` counts those that retention or erasure has taken away."""
+    """A whole span with its messages. `missing` counts those that retention or erasure has taken away; `is_counted` says
+    whether sums count it: it is a model call, and no span below it tells of the same call."""
 
     span: Span
     received_at_ns: int
     missing: int
+    is_counted: bool = False
 
 
 class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
     """A trace as lists show it. What it is called and shows is its first span's; cost and tokens are those of its model
-    calls, and `cost_unknown` says how many of these have no price. `errors` leaves out attempts: a retry may have mended one."""
+    calls, each counted once, and `cost_unknown` says how many of these have no price. `errors` leaves out attempts: a retry may have mended one."""
 
     trace_id: str
     name: str
@@ -211,7 +213,7 @@ class SpanStore(Protocol):
         """The spans of a trace in the order in which they began, with their messages. Raises `NotFound`."""
 
     def get_span(self, project: str, span_id: str, *, trace_id: str | None = None) -> StoredSpan:
-        """One span with its messages. Raises `NotFound`."""
+        """One span with its messages and, of a foreign one, with what it was sent with. Raises `NotFound`."""
 
     def list_scores(
         self,

@@ -7,6 +7,7 @@ import msgspec
 
 from assay.kit.clock import rfc3339
 from assay.spans.types import Bucket, Facet, Group, StoredSpan, TraceRow, Traffic
+from assay.traces.dialects import raw
 from assay.wire.scores import Offsets, Score, ScoreSource
 from assay.wire.spans import SpanKind, SpanStatus
 from assay.wire.usage import Usage
@@ -38,7 +39,8 @@ class TraceSummary(msgspec.Struct, kw_only=True):
 
 
 class SpanAnswer(msgspec.Struct, kw_only=True):
-    """A whole span. `missing` counts messages that are no longer kept."""
+    """A whole span. `missing` counts messages that are no longer kept; `counted` says whether its cost and tokens are part
+    of sums: they are those of a model call that no span below it tells of as well."""
 
     trace_id: str
     span_id: str
@@ -62,6 +64,7 @@ class SpanAnswer(msgspec.Struct, kw_only=True):
     cache: str | None
     usage: Usage | None
     cost_usd: Decimal | None
+    counted: bool
     price_id: str | None
     key_id: str | None
     user: str | None
@@ -77,6 +80,7 @@ class SpanAnswer(msgspec.Struct, kw_only=True):
     tools: list[Any]
     request: Any
     attributes: dict[str, Any]
+    mapping: str | None
     received: str
     missing: int
 
@@ -167,6 +171,8 @@ def of_span(stored: StoredSpan) -> SpanAnswer:
             "first_output_ms": None
             if span.first_output_ns is None
             else (span.first_output_ns - span.start_ns) / 1e6,
+            "counted": stored.is_counted,
+            "attributes": raw.shown(span),
             "user": span.user_id,
             "session": span.session_id,
             "input": [_json(message) for message in span.input],

@@ -172,33 +172,36 @@ def _attributes(data: bytes, begin: int, end: int, tag: int) -> dict[str, Any]:
 
 
 def _attribute(data: bytes, begin: int, end: int, into: dict[str, Any]) -> None:
-    """A `KeyValue`. Nearly all are a short key and one plain value in this order: those are read here, which halves the
-    time of a request; whatever looks different goes the long way."""
+    """A `KeyValue`. Nearly all are a short key and then a text or a whole number: those are read here in one go, which
+    halves the time of a request; whatever looks different goes the long way."""
     try:
-        length = data[begin + 1]
-        middle = begin + 2 + length
-        if data[begin] == _KEY and length < 128 and data[middle] == _VALUE:
+        middle = begin + 2 + data[begin + 1]
+        if data[begin] == _KEY and data[begin + 1] < 128 and data[middle] == _VALUE:
             at, to = _length(data, middle + 1)
-            tag = data[at]
-            if to == end and tag == _STRING:
+            if to == end and data[at] == _STRING:
                 first, last = _length(data, at + 1)
                 if last == end:
                     into[data[begin + 2 : middle].decode()] = data[first:last].decode()
                     return
-            elif to == end and tag == _INT:
-                value, stop = _varint(data, at + 1)
+            elif to == end and data[at] == _INT:
+                number, stop = _varint(data, at + 1)
                 if stop == end:
-                    into[data[begin + 2 : middle].decode()] = value - (1 << 64) if value >= _SIGN else value
+                    into[data[begin + 2 : middle].decode()] = _signed(number)
                     return
     except (IndexError, UnicodeDecodeError):
         pass
+    key, value = _key_value(data, begin, end, 0)
+    into[key] = value
+
+
+def _key_value(data: bytes, begin: int, end: int, depth: int) -> tuple[str, Any]:
     key, value = "", None
     for tag, at, to in _fields(data, begin, end):
         if tag == _KEY:
             key = _text(data[at:to])
         elif tag == _VALUE:
-            value = _value(data, at, to, 0)
-    into[key] = value
+            value = _value(data, at, to, depth)
+    return key, value
 
 
 def _value(data: bytes, begin: int, end: int, depth: int) -> Any:
@@ -210,7 +213,7 @@ def _value(data: bytes, begin: int, end: int, depth: int) -> Any:
         if tag == _STRING:
             made = _text(data[at:to])
         elif tag == _INT:
-            made = at - (1 << 64) if at >= _SIGN else at
+            made = _signed(at)
         elif tag == _BOOL:
             made = at != 0
         elif tag == _DOUBLE:
@@ -218,23 +221,16 @@ def _value(data: bytes, begin: int, end: int, depth: int) -> Any:
         elif tag == _ARRAY:
             made = [_value(data, inner, stop, depth + 1) for inner, stop in _each(data, at, to, _tag(1))]
         elif tag == _MAP:
-            made = _map(data, at, to, depth + 1)
+            made = dict(
+                _key_value(data, inner, stop, depth + 1) for inner, stop in _each(data, at, to, _tag(1))
+            )
         elif tag == _OCTETS:
             made = data[at:to]
     return made
 
 
-def _map(data: bytes, begin: int, end: int, depth: int) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for at, to in _each(data, begin, end, _tag(1)):
-        key, value = "", None
-        for tag, inner, stop in _fields(data, at, to):
-            if tag == _KEY:
-                key = _text(data[inner:stop])
-            elif tag == _VALUE:
-                value = _value(data, inner, stop, depth)
-        made[key] = value
-    return made
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >= _SIGN else number
 
 
 def _text(octets: bytes) -> str:

@@ -16,6 +16,7 @@ from assay.spans.types import Group, SpanFilter, StoredSpan, TraceRow, Traffic
 from assay.traces import answers
 from assay.traces.api import filter_of, found_soon
 from assay.traces.conversation import Turns, tools, turns
+from assay.traces.dialects.raw import shown as attributes_of
 from assay.traces.overview import Overview, read_overview
 from assay.traces.pictures import Picture, pictures_of
 from assay.traces.query import DEFAULT_LAST
@@ -80,6 +81,7 @@ class TraceContext(msgspec.Struct, frozen=True, kw_only=True):
     scores: list[Score]
     raw: str | None
     facts: list[tuple[str, Any]]
+    attributes: dict[str, Any]
     tokens: list[tuple[str, int]]
 
 
@@ -155,6 +157,8 @@ def show_trace(
     project = principal.project
     page = found_soon(lambda: span_store.trace(project, trace_id, limit=_SPANS, cursor=cursor), collector)
     shown = chosen(page.items, span)
+    if shown.span.mapping is not None and tab != "conversation":
+        shown = span_store.get_span(project, shown.span.span_id, trace_id=trace_id)
     tab = tab if tab in get_args(Tab) else "conversation"
     context = TraceContext(
         trace_id=trace_id,
@@ -169,6 +173,7 @@ def show_trace(
         scores=span_store.list_scores(project, trace_id=trace_id),
         raw=json.pretty(answers.of_span(shown)) if tab == "raw" else None,
         facts=_facts(shown),
+        attributes=attributes_of(shown.span),
         tokens=_tokens(shown),
     )
     return shell.page(request, "traces/trace.html", context, title=f"Trace {trace_id[-8:]}")

@@ -90,6 +90,10 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="s
     input: tuple[bytes, ...] = ()
     output: tuple[bytes, ...] = ()
     tools: tuple[bytes, ...] = ()
+    raw: tuple[bytes, ...] = ()
+    """of a foreign span: what it was sent with, in the pieces that its attributes refer to"""
+    mapping: str | None = None
+    """of a foreign span: the rules, with their version, that gave it its meaning"""
     request: bytes | None = None
     """the rest of the request's JSON: sampling, response format, fields that Assay does not know"""
     attributes: dict[str, Any] = {}

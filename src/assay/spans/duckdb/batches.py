@@ -12,7 +12,7 @@ from arro3.core import Array, DataType, Table, list_array
 from assay.spans.duckdb.schema import COLUMNS, DAY_NS, HASHES, NO_USAGE, exact
 from assay.spans.types import Arrival
 from assay.wire.scores import Score
-from assay.wire.spans import Span
+from assay.wire.spans import Span, SpanKind
 
 _string, _binary, _int32, _int64 = DataType.string(), DataType.binary(), DataType.int32(), DataType.int64()
 
@@ -32,6 +32,11 @@ class SpanBatch:
         self.count = len(spans)
         self.repeats = len({(span.span_id, span.trace_id, span.project) for span in spans}) < self.count
         """whether two of the spans are versions of one"""
+        self.may_cover = any(
+            span.mapping is not None or (span.kind is SpanKind.MODEL and span.parent_id is not None)
+            for span in spans
+        )
+        """whether one of the spans may tell of the same call as another"""
         usages = [span.usage or NO_USAGE for span in spans]
         days = [at // DAY_NS for at in received]
         arrays = {"row_id": Array(range(first_row_id, first_row_id + self.count), type=_int64)}

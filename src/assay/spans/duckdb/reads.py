@@ -33,8 +33,10 @@ _CONTENT = tuple(HASHES)
 _DETAIL = (
     tuple(name for name in Span.__struct_fields__ if name not in ("usage", *_CONTENT))
     + _USAGE
-    + (*HASHES.values(), "received_at_ns", "day", "row_id")
+    + (*HASHES.values(), "received_at_ns", "day", "row_id", "is_covered")
 )
+_ROW_ID = _DETAIL.index("row_id")
+_SELECT_DETAIL = f"""SELECT {", ".join(_DETAIL[:-1])}, row_id IN (SELECT row_id FROM covered) AS is_covered FROM live_spans"""
 P = TypeVar("P")
 
 _HOUR_NS = 3_600_000_000_000
@@ -45,6 +47,7 @@ _INPUTS = " + ".join(
 _OUTPUTS = " + ".join(
     f"coalesce({name}_tokens, 0)" for name in USAGE_CLASSES if "output" in name or name == "reasoning"
 )
+_COUNTED = "kind = 'model' AND covered.row_id IS NULL"
 _FIGURES = f"""
     count(*), count(*) FILTER ({_FAILED}), coalesce(sum(cost_usd), 0), count(*) FILTER (cost_usd IS NULL),
     coalesce(sum({_INPUTS}), 0)::BIGINT, coalesce(sum({_OUTPUTS}), 0)::BIGINT,
@@ -57,13 +60,13 @@ _TRACES = f"""
         GROUP BY trace_id <having> ORDER BY newest_ns DESC, trace_id DESC LIMIT ?
     )
     SELECT trace_id, any_value(newest_ns), min(start_ns), max(end_ns), count(*), count(*) FILTER ({_FAILED} AND kind <> 'attempt'),
-        count(*) FILTER (kind = 'model'), coalesce(sum(cost_usd) FILTER (kind = 'model'), 0),
-        count(*) FILTER (kind = 'model' AND cost_usd IS NULL),
-        coalesce(sum({_INPUTS} + {_OUTPUTS}) FILTER (kind = 'model'), 0)::BIGINT,
+        count(*) FILTER ({_COUNTED}), coalesce(sum(cost_usd) FILTER ({_COUNTED}), 0),
+        count(*) FILTER ({_COUNTED} AND cost_usd IS NULL),
+        coalesce(sum({_INPUTS} + {_OUTPUTS}) FILTER ({_COUNTED}), 0)::BIGINT,
         first({{name: name, kind: kind, model: model, task: task, variant: variant, user_id: user_id,
             session_id: session_id, input_preview: input_preview, output_preview: output_preview}}
-            ORDER BY parent_id IS NOT NULL, kind = 'attempt', start_ns, row_id)
-    FROM live_spans JOIN hits USING (trace_id)
+            ORDER BY parent_id IS NOT NULL, kind = 'attempt', start_ns, live_spans.row_id)
+    FROM live_spans JOIN hits USING (trace_id) LEFT JOIN covered ON covered.row_id = live_spans.row_id
     WHERE project = ? AND start_ns >= ? AND start_ns < ?
     GROUP BY trace_id ORDER BY 2 DESC, trace_id DESC
 """
@@ -119,7 +122,7 @@ class Reads(ABC):
             where += " AND (start_ns, row_id) > (?, ?)"
             parameters += from_cursor(cursor, tuple[int, int])
         rows = self._rows(
-            f"SELECT {', '.join(_DETAIL)} FROM live_spans WHERE {where} ORDER BY start_ns, row_id LIMIT ?",
+            f"{_SELECT_DETAIL} WHERE {where} ORDER BY start_ns, row_id LIMIT ?",
             [*parameters, limit + 1],
         )
         if not rows and cursor is None:
@@ -129,7 +132,7 @@ class Reads(ABC):
             )
         spans = self._resolve(project, rows[:limit])
         return Page(
-            spans, to_cursor(spans[-1].span.start_ns, rows[limit - 1][-1]) if len(rows) > limit else None
+            spans, to_cursor(spans[-1].span.start_ns, rows[limit - 1][_ROW_ID]) if len(rows) > limit else None
         )
 
     def get_span(self, project: str, span_id: str, *, trace_id: str | None = None) -> StoredSpan:
@@ -138,7 +141,7 @@ class Reads(ABC):
             where += " AND trace_id = ?"
             parameters.append(trace_id)
         rows = self._rows(
-            f"SELECT {', '.join(_DETAIL)} FROM live_spans WHERE {where} ORDER BY row_id DESC LIMIT 1",
+            f"{_SELECT_DETAIL} WHERE {where} ORDER BY row_id DESC LIMIT 1",
             parameters,
         )
         if not rows:
@@ -146,7 +149,7 @@ class Reads(ABC):
                 f"There is no span {span_id!r}.",
                 hint="It may not have been collected yet.",
             )
-        return self._resolve(project, rows)[0]
+        return self._resolve(project, rows, with_raw=True)[0]
 
     def list_scores(
         self,
@@ -169,14 +172,12 @@ class Reads(ABC):
 
     def traffic(self, filter: SpanFilter) -> Traffic:
         where, parameters = condition(filter)
-        return _traffic(
-            self._rows(f"SELECT {_FIGURES} FROM live_spans WHERE kind = 'model' AND {where}", parameters)[0]
-        )
+        return _traffic(self._rows(f"SELECT {_FIGURES} FROM calls WHERE {where}", parameters)[0])
 
     def traffic_over_time(self, filter: SpanFilter, *, bucket_ns: int) -> list[Bucket]:
         where, parameters = condition(filter)
         rows = self._rows(
-            f"SELECT (start_ns // ?) * ? AS bucket, {_FIGURES} FROM live_spans WHERE kind = 'model' AND {where} GROUP BY 1 ORDER BY 1",
+            f"SELECT (start_ns // ?) * ? AS bucket, {_FIGURES} FROM calls WHERE {where} GROUP BY 1 ORDER BY 1",
             [bucket_ns, bucket_ns, *parameters],
         )
         return [Bucket(row[0], _traffic(row[1:])) for row in rows]
@@ -184,7 +185,7 @@ class Reads(ABC):
     def traffic_by(self, filter: SpanFilter, field: GroupField, *, limit: int = 50) -> list[Group]:
         where, parameters = condition(filter)
         rows = self._rows(
-            f"SELECT {GROUP_COLUMNS[field]}, {_FIGURES} FROM live_spans WHERE kind = 'model' AND {where} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?",
+            f"SELECT {GROUP_COLUMNS[field]}, {_FIGURES} FROM calls WHERE {where} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?",
             [*parameters, limit],
         )
         return [Group(row[0], _traffic(row[1:])) for row in rows]
@@ -203,10 +204,13 @@ class Reads(ABC):
                     values[name].append((value, row[-1]))
         return [Facet(name, tuple(found)) for name, found in values.items()]
 
-    def _resolve(self, project: str, rows: Sequence[tuple[Any, ...]]) -> list[StoredSpan]:
+    def _resolve(
+        self, project: str, rows: Sequence[tuple[Any, ...]], *, with_raw: bool = False
+    ) -> list[StoredSpan]:
         """Rows of `_DETAIL` with their messages, which one statement fetches for all."""
         records = [dict(zip(_DETAIL, row, strict=True)) for row in rows]
-        hashes = {digest for record in records for name in HASHES.values() for digest in record[name] or ()}
+        wanted = [name for field, name in HASHES.items() if with_raw or field != "raw"]
+        hashes = {digest for record in records for name in wanted for digest in record[name] or ()}
         bodies: dict[tuple[int, str, bytes], bytes] = {}
         if hashes:
             days = sorted({record["day"] for record in records})
@@ -222,7 +226,8 @@ class Reads(ABC):
 
 def _stored(record: dict[str, Any], bodies: dict[tuple[int, str, bytes], bytes]) -> StoredSpan:
     day, received_at_ns = record.pop("day"), record.pop("received_at_ns")
-    record.pop("row_id")
+    del record["row_id"]
+    is_covered = record.pop("is_covered")
     person = record["user_id"] or ""
     missing = 0
     for field, column in HASHES.items():
@@ -230,13 +235,23 @@ def _stored(record: dict[str, Any], bodies: dict[tuple[int, str, bytes], bytes])
         content = [
             body for digest in hashes if (body := bodies.get((day, person, bytes(digest)))) is not None
         ]
+        is_whole = len(content) == len(hashes)
+        if field == "raw":  # of use only when it is whole, and no message
+            record[field] = tuple(content) if is_whole else ()
+            continue
         missing += len(hashes) - len(content)
         record[field] = tuple(content)
     record["usage"] = _usage([record.pop(name) for name in _USAGE])
     record["kind"], record["status"] = SpanKind(record["kind"]), SpanStatus(record["status"])
     record["tags"] = tuple(record["tags"] or ())
     record["attributes"] = msgspec.json.decode(record["attributes"]) if record["attributes"] else {}
-    return StoredSpan(span=Span(**record), received_at_ns=received_at_ns, missing=missing)
+    span = Span(**record)
+    return StoredSpan(
+        span=span,
+        received_at_ns=received_at_ns,
+        missing=missing,
+        is_counted=span.kind is SpanKind.MODEL and not is_covered,
+    )
 
 
 def _span_row(row: Sequence[Any]) -> SpanRow:

@@ -2,7 +2,8 @@
 
 A row is never edited. `superseded` names the rows that a newer version of the same span has replaced, and `live_spans`
 leaves them out by an anti-join: with few such rows that costs next to nothing, where a `row_number()` over all versions
-would read every day. `day` is the UTC day of arrival, the unit in which days will be sealed and dropped.
+would read every day. `covered` names the rows of foreign spans that tell of a call which a span below them tells as
+well: sums (`calls`) leave them out, so that a call is counted once. `day` is the UTC day of arrival, the unit in which days will be sealed and dropped.
 """
 
 # ruff: noqa: S608 - the definition is made of names from this module
@@ -76,7 +77,7 @@ NO_USAGE = NoUsage()
 _TEXTS_BEFORE = ("project", "environment", "trace_id", "span_id", "parent_id", "name")
 _TEXTS_AFTER = (
     "error_type", "error_message", "provider", "model", "upstream_model", "response_model", "endpoint", "finish_reason",
-    "cache", "price_id", "key_id", "user_id", "session_id", "task", "variant", "release_id", "run_id", "case_id",
+    "cache", "price_id", "key_id", "user_id", "session_id", "task", "variant", "release_id", "run_id", "case_id", "mapping",
 )  # fmt: skip
 
 COLUMNS: tuple[Column, ...] = (
@@ -113,7 +114,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
 )
 
-HASHES = {"input": "input_hashes", "output": "output_hashes", "tools": "tool_hashes"}
+HASHES = {"input": "input_hashes", "output": "output_hashes", "tools": "tool_hashes", "raw": "raw_hashes"}
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
@@ -141,7 +142,10 @@ CREATE TABLE IF NOT EXISTS spans (
     received_at_ns BIGINT NOT NULL,
     day INTEGER NOT NULL
 );
+ALTER TABLE spans ADD COLUMN IF NOT EXISTS mapping VARCHAR;
+ALTER TABLE spans ADD COLUMN IF NOT EXISTS raw_hashes BLOB[];
 CREATE TABLE IF NOT EXISTS superseded (row_id BIGINT NOT NULL, by_row_id BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS covered (row_id BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS scores (
     score_id VARCHAR NOT NULL, project VARCHAR NOT NULL, name VARCHAR NOT NULL, value VARCHAR NOT NULL, number DOUBLE,
     source VARCHAR NOT NULL, at_ns BIGINT NOT NULL, trace_id VARCHAR, span_id VARCHAR, session_id VARCHAR, case_id VARCHAR,
@@ -156,4 +160,5 @@ CREATE TABLE IF NOT EXISTS positions (
     source VARCHAR PRIMARY KEY, segment BIGINT NOT NULL, "offset" BIGINT NOT NULL, sequence BIGINT NOT NULL
 );
 CREATE OR REPLACE VIEW live_spans AS SELECT * FROM spans ANTI JOIN superseded USING (row_id);
+CREATE OR REPLACE VIEW calls AS SELECT * FROM live_spans ANTI JOIN covered USING (row_id) WHERE kind = 'model';
 """

@@ -6,5 +6,6 @@ again when the rules have learned more.
 """
 
 from assay.traces.dialects.mapping import RULES, DialectProjector
+from assay.traces.dialects.pricing import Pricing
 
-__all__ = ["RULES", "DialectProjector"]
+__all__ = ["RULES", "DialectProjector", "Pricing"]
