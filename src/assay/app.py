@@ -49,7 +49,7 @@ from assay.tasks import api as tasks_api
 from assay.traces import api as traces_api
 from assay.traces import health, otlp, otlp_api
 from assay.traces import pages as traces_pages
-from assay.traces.dialects import DialectProjector
+from assay.traces.dialects import DialectProjector, Pricing
 from assay.ui import assets, reference, shell
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,10 @@ class Assay:
         )
         self.span_store = DuckDBStore(data / "spans.duckdb")
         self.collector = Collector(
-            self.spool, self.span_store, Quarantine(data / "quarantine"), projectors=[DialectProjector()]
+            self.spool,
+            self.span_store,
+            Quarantine(data / "quarantine"),
+            projectors=[DialectProjector(Pricing(self.catalog.prices, self.catalog.models))],
         )
 
     def _assemble(self) -> None:
