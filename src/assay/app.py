@@ -10,10 +10,12 @@ from typing import Any
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from assay import access, web
-from assay.access import KEYS, PROJECT, SESSIONS, guards
+from assay import access, audit, web
+from assay.access import KEYS, PROJECT, SESSIONS, LoginThrottle, guards, people_api
 from assay.access import api as access_api
 from assay.access import pages as access_pages
+from assay.access.signing import SignIn
+from assay.audit import api as audit_api
 from assay.calls import Caller
 from assay.catalog import api as catalog_api
 from assay.catalog import load_config
@@ -105,6 +107,7 @@ class Assay:
         settings, data = self.settings, self.settings.data_path
         self.records = Records(settings.database_url) if settings.database_url else Records.in_directory(data)
         self.records.upgrade()
+        self.records.observe(audit.log_changes)
         with self.records.write() as tx:
             self.new_admin_key = access.prepare(tx, settings.admin_key)
             apply_tasks(tx, PROJECT, self.config.tasks, models=self.catalog.models)
@@ -158,6 +161,7 @@ class Assay:
                 "records": self.records,
                 "snapshot": self.snapshot,
                 "settings": self.settings,
+                "sign_in": SignIn(self.records, LoginThrottle()),
                 "span_store": self.span_store,
                 "spool": self.spool,
                 "collector": self.collector,
@@ -239,6 +243,8 @@ HANDLERS = [
     *reference.handlers,
     *access_api.handlers,
     *access_pages.handlers,
+    *people_api.handlers,
+    *audit_api.handlers,
     *catalog_api.handlers,
     *datasets_api.handlers,
     *datasets_pages.handlers,

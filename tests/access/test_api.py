@@ -38,6 +38,8 @@ def test_whoami_tells_the_project_name_role_and_way_in(house: Any) -> None:
         "name": "a editor",
         "role": "editor",
         "environment": "staging",
+        "user": None,
+        "operator": False,
         "via": "key",
     }
 

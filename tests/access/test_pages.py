@@ -117,7 +117,7 @@ def test_a_mistake_in_the_form_is_explained_on_the_page(house: Any) -> None:
 def test_logging_out_ends_the_session_on_the_server_too(house: Any) -> None:
     with signed_in(house) as client:
         token = client.cookies[sessions.COOKIE]
-        answer = client.post("/logout", data={"csrf_token": sessions.csrf_token(token)})
+        answer = client.post("/logout", data={"csrf_token": sessions.csrf_token(token, "default")})
         assert (answer.status_code, answer.headers["location"]) == (303, "/login")
         client.cookies.clear()
         client.cookies.set(sessions.COOKIE, token)

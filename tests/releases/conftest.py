@@ -10,9 +10,10 @@ from litestar.testing import TestClient
 
 from assay import settings as settings_room
 from assay import web
-from assay.access import KEYS, PROJECT, SESSIONS, Role, create_key, prepare
+from assay.access import KEYS, PROJECT, SESSIONS, LoginThrottle, Role, create_key, prepare
 from assay.access import pages as access_pages
 from assay.access.guards import csrf_token, person
+from assay.access.signing import SignIn
 from assay.records import Records
 from assay.releases import RELEASES, Release, api, current, history, pages, release
 from assay.snapshot import SnapshotSource
@@ -63,6 +64,7 @@ class House:
             dependencies={
                 "records": self.records,
                 "snapshot": self.snapshot,
+                "sign_in": SignIn(self.records, LoginThrottle()),
                 "span_store": self.spans,
                 "settings": settings_room.load(environ={}),
             },

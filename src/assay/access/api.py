@@ -1,19 +1,24 @@
-"""`/api/keys` and `/api/whoami`."""
+"""`/api/keys`, `/api/whoami` and `/api/logins`: keys, and what belongs to whoever asks."""
 
 from typing import Any, Literal
 
 import msgspec
-from litestar import delete, get, post
+from litestar import Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from assay.access.guards import requires
+from assay.access import sessions
+from assay.access.guards import FOR_ANYONE, NEW_PASSWORD, csrf_token, requires
 from assay.access.keys import create_key, list_keys, revoke_key
-from assay.access.types import Key, Principal, Role
+from assay.access.signing import SignIn, session_cookie, visit_of
+from assay.access.types import Key, Principal, Role, Session
 from assay.errors import BadRequest
 from assay.kit.clock import rfc3339
 from assay.kit.paging import Page
 from assay.records import Records
+from assay.settings import Settings
+
+HttpRequest = Request[Any, Any, Any]
 
 
 class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,15 +44,43 @@ class KeyAnswer(msgspec.Struct, kw_only=True):
     key: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class Whoami(msgspec.Struct):
-    """Who the server thinks you are."""
+class Whoami(msgspec.Struct, kw_only=True):
+    """Who the server thinks you are. `csrf_token` is there for a login: what its unsafe requests must carry."""
 
     project: str
     name: str
     role: Role
     environment: str | None
     key_id: str | None
+    user: str | None
+    operator: bool
     via: Literal["key", "session", "socket"]
+    csrf_token: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class LoginAnswer(msgspec.Struct, kw_only=True):
+    """One of your logins. `present` is the one that asks."""
+
+    id: str
+    created: str
+    expires: str
+    project: str
+    address: str | None
+    browser: str | None
+    present: bool
+
+
+class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `PUT /api/account/password`."""
+
+    current: str
+    new: str
+
+
+class Ended(msgspec.Struct):
+    """How many logins were ended."""
+
+    ended: int
 
 
 @post("/api/keys", guards=[requires(Role.ADMIN)], sync_to_thread=True)
@@ -90,17 +123,59 @@ def revoke(
         return answer_of(revoke_key(tx, principal.project, key_id))
 
 
-@get("/api/whoami", sync_to_thread=False)
-def whoami(principal: NamedDependency[Principal]) -> Whoami:
+@get("/api/whoami", opt=NEW_PASSWORD, sync_to_thread=False)
+def whoami(request: HttpRequest, principal: NamedDependency[Principal]) -> Whoami:
     """The project, name and role of whoever asks."""
-    return Whoami(
-        principal.project,
-        principal.name,
-        principal.role,
-        principal.environment,
-        principal.key_id,
-        principal.via,
-    )
+    fields = {name: getattr(principal, name) for name in Whoami.__struct_fields__ if name != "csrf_token"}
+    if principal.via == "session":
+        fields["csrf_token"] = csrf_token(request)
+    return Whoami(**fields)
+
+
+@get("/api/logins", opt=FOR_ANYONE, sync_to_thread=True)
+def list_logins(
+    request: HttpRequest, principal: NamedDependency[Principal], records: NamedDependency[Records]
+) -> Page[LoginAnswer]:
+    """The browsers in which you are signed in: with your account, or with the key that asks."""
+    with records.read() as tx:
+        found = sessions.list_sessions(tx, principal)
+        present = sessions.present(tx, request.cookies.get(sessions.COOKIE))
+    return Page([_login(session, present) for session in found])
+
+
+@delete("/api/logins", opt=FOR_ANYONE, status_code=200, sync_to_thread=True)
+def end_logins(
+    request: HttpRequest, principal: NamedDependency[Principal], records: NamedDependency[Records]
+) -> Ended:
+    """End all of your logins but the one that asks."""
+    with records.write() as tx:
+        return Ended(sessions.end_others(tx, principal, but=request.cookies.get(sessions.COOKIE)))
+
+
+@delete("/api/logins/{login_id:str}", opt=FOR_ANYONE, status_code=200, sync_to_thread=True)
+def end_login(
+    login_id: FromPath[str], principal: NamedDependency[Principal], records: NamedDependency[Records]
+) -> Ended:
+    """End one of your logins."""
+    with records.write() as tx:
+        sessions.end_one(tx, principal, login_id)
+    return Ended(1)
+
+
+@put("/api/account/password", opt=NEW_PASSWORD, sync_to_thread=True)
+def change_password(
+    request: HttpRequest,
+    data: JSONBody[PasswordChange],
+    principal: NamedDependency[Principal],
+    sign_in: NamedDependency[SignIn],
+    settings: NamedDependency[Settings],
+) -> Response[Ended]:
+    """Choose another password for your account. All of its logins end; a login that asked gets a new cookie."""
+    hours = settings.session_hours
+    token = sign_in.change_password(principal, data.current, data.new, visit_of(request, hours=hours))
+    answer = Response(Ended(1))
+    answer.set_cookie(session_cookie(request, token, hours=hours))
+    return answer
 
 
 def answer_of(key: Key) -> KeyAnswer:
@@ -116,4 +191,16 @@ def answer_of(key: Key) -> KeyAnswer:
     )
 
 
-handlers = [create, list_all, revoke, whoami]
+def _login(session: Session, present: Session | None) -> LoginAnswer:
+    return LoginAnswer(
+        id=session.id,
+        created=rfc3339(session.created_at_ns),
+        expires=rfc3339(session.expires_at_ns),
+        project=session.project,
+        address=session.address,
+        browser=session.browser,
+        present=present is not None and present.id == session.id,
+    )
+
+
+handlers = [create, list_all, revoke, whoami, list_logins, end_logins, end_login, change_password]

@@ -11,7 +11,7 @@ from hashlib import sha256
 from sqlalchemy import Connection
 
 from assay.access import store
-from assay.access.types import ENVIRONMENT, Principal, Session
+from assay.access.types import ENVIRONMENT, Principal
 from assay.errors import Forbidden, Unauthorized
 from assay.snapshot import Part, Snapshot
 
@@ -60,21 +60,15 @@ def _load_keys(tx: Connection) -> KeyRing:
                 role=key.role,
                 environment=key.environment,
                 via="key",
+                operator=key.operates,
             )
             for digest, key in store.live_keys(tx)
         }
     )
 
 
-def _load_sessions(tx: Connection) -> dict[bytes, Session]:
-    return {bytes.fromhex(digest): session for digest, session in store.live_sessions(tx)}
-
-
 KEYS: Part[KeyRing] = Part("keys", _load_keys)
 """Every live key."""
-
-SESSIONS: Part[dict[bytes, Session]] = Part("sessions", _load_sessions)
-"""Every browser login, by the SHA-256 of its token; look at `expires_at_ns`."""
 
 
 def carries_key(headers: Headers) -> bool:
@@ -114,6 +108,16 @@ def _look_closer(ring: KeyRing, headers: Headers) -> Principal:
         "The API key is not known here, or it was revoked",
         hint="`assay keys list` shows the keys of this server; a key of another vendor does not open it.",
     )
+
+
+def check_project(principal: Principal, asked: str | None) -> Principal:
+    """The same; a key opens its own project only. Raises `Forbidden` if a request with it names another one."""
+    if asked is not None and asked != principal.project:
+        raise Forbidden(
+            f"This key is for the project {principal.project!r}, not for {asked!r}",
+            hint="Leave x-assay-project out, or use a key of that project.",
+        )
+    return principal
 
 
 def environment_of(principal: Principal, asked: str | None) -> str:

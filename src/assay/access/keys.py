@@ -7,9 +7,11 @@ import secrets
 from sqlalchemy import Connection
 
 from assay.access import store
-from assay.access.authentication import KEYS, SESSIONS
-from assay.access.types import PROJECT, Key, Role
-from assay.errors import BadRequest, Conflict, Unusable
+from assay.access.accounts import keep_an_admin
+from assay.access.authentication import KEYS
+from assay.access.logins import SESSIONS
+from assay.access.types import PROJECT, Key, Project, Role
+from assay.errors import BadRequest, Unusable
 from assay.kit.clock import SYSTEM, Clock
 from assay.kit.hashing import content_hash
 from assay.kit.ids import uuid7
@@ -56,17 +58,14 @@ def list_keys(tx: Connection, project: str, *, cursor: str | None = None, limit:
 def revoke_key(tx: Connection, project: str, key_id: str, *, clock: Clock = SYSTEM) -> Key:
     """End a key and the logins made with it, for good. Revoking twice changes nothing.
 
-    Raises `NotFound`, and `Conflict` for the last admin key, so that nobody shuts themselves out.
+    Raises `NotFound`, and `Conflict` when nobody else is admin, so that nobody shuts themselves out.
     """
     key = store.get_key(tx, project, key_id)
     if key.revoked_at_ns is not None:
         return key
-    if key.role is Role.ADMIN and store.count_admins(tx, project) == 1:
-        raise Conflict(
-            f"{key.name!r} is the last admin key",
-            hint="Make another first: assay keys create NAME --role admin",
-        )
     store.set_revoked(tx, project, key_id, clock.now_ns())
+    if key.role is Role.ADMIN:
+        keep_an_admin(tx, project, key.name)
     touch(tx, KEYS.name)
     touch(tx, SESSIONS.name)
     return store.get_key(tx, project, key_id)
@@ -78,7 +77,7 @@ def prepare(tx: Connection, admin_key: str | None, *, clock: Clock = SYSTEM) -> 
     Returns the secret if one was made here, to be printed once. A configured `admin_key` is made known (a new value at a
     later start too, beside the old one, which stays until it is revoked). Raises `Unusable` if it cannot serve as a key.
     """
-    store.add_project(tx, PROJECT, clock.now_ns())
+    store.add_project(tx, Project(project=PROJECT, name=PROJECT, created_at_ns=clock.now_ns()))
     if admin_key is not None:
         _check_admin_key(admin_key)
         if store.find_key_by_hash(tx, content_hash(admin_key.encode())) is None:
@@ -123,6 +122,7 @@ def _keep(
     )
     store.add_key(tx, key, content_hash(secret.encode()))
     touch(tx, KEYS.name)
+    touch(tx, SESSIONS.name)
     return key
 
 

@@ -1,32 +1,36 @@
 """`/login`, `/logout` and `/keys`."""
 
+from math import ceil
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Redirect
 
 from assay.access import sessions
-from assay.access.guards import person, requires
+from assay.access.guards import NEW_PASSWORD, person, requires
 from assay.access.keys import create_key, list_keys, revoke_key
+from assay.access.logins import SESSIONS
+from assay.access.signing import SignIn, session_cookie, visit_of
 from assay.access.types import Key, Principal, Role
-from assay.errors import AssayError, BadRequest, Forbidden
+from assay.errors import AssayError, BadRequest, Forbidden, RateLimited
 from assay.records import Records
 from assay.settings import Settings
-from assay.snapshot import SnapshotSource
+from assay.snapshot import Snapshot, SnapshotSource
 from assay.ui import shell
 
 HttpRequest = Request[Any, Any, Any]
-_HOUR_S = 3600
 
 
 class LoginForm(msgspec.Struct):
-    """What `/login` sends."""
+    """What `/login` sends: a key, or the name and the password of an account."""
 
     key: str = ""
+    user: str = ""
+    password: str = ""
     next: str = "/"
 
 
@@ -40,9 +44,12 @@ class KeyForm(msgspec.Struct):
 
 
 class LoginContext(msgspec.Struct):
-    """What `access/login.html` shows."""
+    """What `access/login.html` shows. Without any account there is only the field for a key."""
 
     next: str
+    user: str
+    by_key: bool
+    has_accounts: bool
     problem: AssayError | None
 
 
@@ -57,11 +64,13 @@ class KeysContext(msgspec.Struct):
 
 
 @get("/login", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
-def show_login(request: HttpRequest, next: FromQuery[str] = "/") -> Response[Any]:
-    """The form that asks for a key; somebody who has signed in already goes on."""
+def show_login(
+    request: HttpRequest, snapshot: NamedDependency[SnapshotSource], next: FromQuery[str] = "/"
+) -> Response[Any]:
+    """The form that asks for a name and a password, or for a key; somebody who has signed in already goes on."""
     if person(request) is not None:
         return Redirect(local_path(next), status_code=303)
-    return _login_page(request, next, None)
+    return _login_page(request, snapshot.current, LoginForm(next=next))
 
 
 @post("/login", opt={"public": True}, include_in_schema=False, status_code=303, sync_to_thread=True)
@@ -71,21 +80,36 @@ def login(
     records: NamedDependency[Records],
     snapshot: NamedDependency[SnapshotSource],
     settings: NamedDependency[Settings],
+    sign_in: NamedDependency[SignIn],
 ) -> Response[Any]:
-    """Exchange a key for the cookie of a session."""
+    """Exchange a key, or a name and a password, for the cookie of a session."""
     _refuse_other_sites(request)
+    visit = visit_of(request, hours=settings.session_hours)
     try:
-        principal = sessions.identify(snapshot.current, data.key)
+        if data.key:
+            token = sign_in.with_key(snapshot.current, data.key, visit)
+        else:
+            token = sign_in.with_password(snapshot.current, data.user, data.password, visit)
     except AssayError as problem:
-        return _login_page(request, data.next, problem)
-    with records.write() as tx:
-        token = sessions.begin(tx, principal, hours=settings.session_hours)
-    answer = Redirect(local_path(data.next), status_code=303)
-    answer.set_cookie(_cookie(request, token, max_age=int(settings.session_hours * _HOUR_S)))
+        return _login_page(request, snapshot.current, data, problem)
+    before = request.cookies.get(sessions.COOKIE)
+    if before:
+        with records.write() as tx:
+            sessions.end(tx, before)
+    who = sessions.find(snapshot.current, token)
+    wanted = "/settings" if who is not None and who.must_change_password else local_path(data.next)
+    answer = Redirect(wanted, status_code=303)
+    answer.set_cookie(session_cookie(request, token, hours=visit.hours))
     return answer
 
 
-@post("/logout", include_in_schema=False, status_code=303, sync_to_thread=True)
+@post(
+    "/logout",
+    opt=NEW_PASSWORD,
+    include_in_schema=False,
+    status_code=303,
+    sync_to_thread=True,
+)
 def logout(request: HttpRequest, records: NamedDependency[Records]) -> Redirect:
     """End the session on the server and in the browser."""
     token = request.cookies.get(sessions.COOKIE)
@@ -93,7 +117,7 @@ def logout(request: HttpRequest, records: NamedDependency[Records]) -> Redirect:
         with records.write() as tx:
             sessions.end(tx, token)
     answer = Redirect("/login", status_code=303)
-    answer.set_cookie(_cookie(request, "", max_age=0))
+    answer.set_cookie(session_cookie(request, "", hours=0))
     return answer
 
 
@@ -154,11 +178,22 @@ def local_path(wanted: str) -> str:
     return wanted if is_local and "\\" not in wanted else "/"
 
 
-def _login_page(request: HttpRequest, wanted: str, problem: AssayError | None) -> Response[str]:
-    context = LoginContext(next=local_path(wanted), problem=problem)
-    return shell.page(
+def _login_page(
+    request: HttpRequest, snapshot: Snapshot, form: LoginForm, problem: AssayError | None = None
+) -> Response[str]:
+    context = LoginContext(
+        next=local_path(form.next),
+        user=form.user,
+        by_key=bool(form.key),
+        has_accounts=bool(snapshot[SESSIONS].users),
+        problem=problem,
+    )
+    answer = shell.page(
         request, "access/login.html", context, title="Sign in", status=problem.status if problem else 200
     )
+    if isinstance(problem, RateLimited) and problem.retry_after_s is not None:
+        answer.headers["retry-after"] = str(ceil(problem.retry_after_s))
+    return answer
 
 
 def _keys_page(
@@ -180,20 +215,11 @@ def _keys_page(
 
 def _refuse_other_sites(request: HttpRequest) -> None:
     # There is no session yet whose token could be asked for; browsers say themselves where a form comes from.
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is None and origin is not None:
+        site = "same-origin" if urlsplit(origin).netloc == request.headers.get("host") else "cross-site"
+    if site not in (None, "same-origin", "none"):
         raise Forbidden("Another site sent this login", hint="Open /login itself.")
-
-
-def _cookie(request: HttpRequest, token: str, *, max_age: int) -> Cookie:
-    return Cookie(
-        key=sessions.COOKIE,
-        value=token,
-        max_age=max_age,
-        path="/",
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
 
 
 handlers = [show_login, login, logout, show_keys, make_key, revoke]

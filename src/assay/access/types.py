@@ -1,4 +1,4 @@
-"""Roles and what they allow, keys, and who stands behind a request."""
+"""Roles and what they allow, projects, keys, people, and who stands behind a request."""
 
 from enum import StrEnum
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 PROJECT = "default"
-"""The one project there is so far."""
+"""The project that is there from the first start. Its admins run the server."""
 
 ENVIRONMENT = "production"
 """Where a request belongs unless its key or a header says otherwise."""
@@ -44,7 +44,9 @@ class Right(StrEnum):
     OVERRIDE = "override"
     """Choose routes and variants by header, against the release."""
     ADMINISTER = "administer"
-    """Keys, providers and settings."""
+    """The project's keys, people and settings, and its log."""
+    OPERATE = "operate"
+    """The server: its projects and accounts. Only an admin of the project `default` has it."""
 
 
 RIGHTS: dict[Right, frozenset[Role]] = {
@@ -55,12 +57,17 @@ RIGHTS: dict[Right, frozenset[Role]] = {
     Right.EDIT: frozenset({Role.EDITOR, Role.ADMIN}),
     Right.OVERRIDE: frozenset({Role.EDITOR, Role.ADMIN}),
     Right.ADMINISTER: frozenset({Role.ADMIN}),
+    Right.OPERATE: frozenset({Role.ADMIN}),
 }
 """Who has which right. A viewer looks: no calls that cost, no scores that enter decisions."""
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """Who makes a request. `environment` is None unless the key is bound to one."""
+    """Who makes a request, in the project that it is about. `environment` is None unless the key is bound to one.
+
+    Behind a request is a key (`key_id`), an account (`user`), or whoever owns the data directory. An `operator` is an
+    admin of the project `default`: they run the server, and their logins may enter every project as admin.
+    """
 
     project: str
     key_id: str | None
@@ -68,14 +75,23 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     environment: str | None
     via: Literal["key", "session", "socket"]
+    user: str | None = None
+    operator: bool = False
+    must_change_password: bool = False
 
     def may(self, right: Right) -> bool:
         """Whether the role has the right."""
-        return self.role in RIGHTS[right]
+        return self.role in RIGHTS[right] and (self.operator or right is not Right.OPERATE)
 
 
 SOCKET = Principal(
-    project=PROJECT, key_id=None, name="local", role=Role.ADMIN, environment=None, via="socket"
+    project=PROJECT,
+    key_id=None,
+    name="local",
+    role=Role.ADMIN,
+    environment=None,
+    via="socket",
+    operator=True,
 )
 """Who comes through the Unix socket in the data directory: whoever may open it owns the directory."""
 
@@ -92,9 +108,40 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ns: int
     revoked_at_ns: int | None = None
 
+    @property
+    def operates(self) -> bool:
+        """Whether it is an admin's of `default`."""
+        return self.project == PROJECT and self.role is Role.ADMIN
 
-class Session(msgspec.Struct, frozen=True):
-    """A browser login: who it is, and until when."""
 
-    principal: Principal
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant. `project`, its id, stands in every row that belongs to it and never changes; `name` is for people."""
+
+    project: str
+    name: str
+    created_at_ns: int
+    archived_at_ns: int | None = None
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """An account, by the name that its owner signs in with. The hash of its password is not part of it."""
+
+    name: str
+    created_at_ns: int
+    password_changed_at_ns: int
+    must_change_password: bool = False
+    disabled_at_ns: int | None = None
+    signed_in_at_ns: int | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A browser login with a key or an account: whose, since when, until when, from where, and in which project it is."""
+
+    id: str
+    key_id: str | None
+    user: str | None
+    project: str
+    created_at_ns: int
     expires_at_ns: int
+    address: str | None
+    browser: str | None

@@ -4,7 +4,7 @@ A table says beside its columns what a row of it is called, what tells it apart 
 (`Table(…, info=audited(…))`), or why nobody needs to see its changes (`info=unaudited("…")`). Within a `Records.write()`
 the rows of a watched table are read before and after each statement; the difference is a `Change`. All changes of a
 transaction go to the observer of the records before it commits, so that none is kept without its entry in the log and
-no caller can forget to make one. Columns that are not named are never read, and of a secret only that it changed.
+no caller can forget to make one. Columns that are not named, such as those with secrets, are never read.
 
 Watched tables are written by Core statements on whole rows or with a WHERE clause, which is how the stores write.
 """
@@ -34,7 +34,6 @@ class Audited(msgspec.Struct, frozen=True):
     noun: str
     subject: tuple[str, ...]
     shows: tuple[str, ...]
-    secrets: Mapping[str, str]
     verbs: Mapping[str, tuple[str, str]]
 
 
@@ -57,13 +56,12 @@ def audited(
     *,
     subject: Sequence[str],
     shows: Sequence[str] = (),
-    secrets: Mapping[str, str] = {},
     verbs: Mapping[str, tuple[str, str]] = {},
 ) -> dict[str, Any]:
     """For `Table(info=…)`: a row is a `noun`, the columns of `subject` joined by `/` tell it apart, those of `shows` are
-    shown. `secrets` maps a column to the word under which it is said that it changed. `verbs` maps a column to the words
-    for its being set and its being cleared, e.g. `{"revoked_at_ns": ("revoked", "restored")}`, instead of "changed"."""
-    return {_WATCHED: Audited(noun, tuple(subject), tuple(shows), secrets, verbs)}
+    shown. `verbs` maps a column to the words for its being set and its being cleared, which stand instead of "changed",
+    e.g. `{"revoked_at_ns": ("revoked", "restored")}`."""
+    return {_WATCHED: Audited(noun, tuple(subject), tuple(shows), verbs)}
 
 
 def unaudited(why: str) -> dict[str, Any]:
@@ -129,7 +127,7 @@ class _Look:
         self._where = where
         self._keys_known = keys_known
         self._key = [column.name for column in table.primary_key]
-        names = [*self._key, *said.subject, *said.shows, *said.secrets]
+        names = [*self._key, *said.subject, *said.shows]
         if "project" in table.c:
             names.append("project")
         self._names = list(dict.fromkeys(names))
@@ -156,20 +154,18 @@ class _Look:
 
     def _difference(self, before: Row | None, after: Row | None) -> Change | None:
         said, row = self.said, after or before or {}
-        names, hidden, verb = list(said.shows), {}, "created" if before is None else "removed"
+        names, verb = list(said.shows), "created" if before is None else "removed"
         if before is not None and after is not None:
-            differing = [name for name in (*said.shows, *said.secrets) if before[name] != after[name]]
-            if not differing:
+            names = [name for name in said.shows if before[name] != after[name]]
+            if not names:
                 return None
-            names = [name for name in differing if name in said.shows]
-            hidden = {said.secrets[name]: "changed" for name in differing if name in said.secrets}
-            verb = next((self._verb(name, after) for name in differing if name in said.verbs), "changed")
+            verb = next((self._verb(name, after) for name in names if name in said.verbs), "changed")
         return Change(
             action=f"{said.noun}.{verb}",
             project=row.get("project"),
             subject="/".join(str(row[name]) for name in said.subject),
             before=_shown(before, names, whole=after is None) or None,
-            after={**_shown(after, names, whole=before is None), **hidden} or None,
+            after=_shown(after, names, whole=before is None) or None,
         )
 
     def _verb(self, name: str, after: Row) -> str:

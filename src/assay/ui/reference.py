@@ -35,7 +35,7 @@ class ReferenceContext(msgspec.Struct):
     nouns: list[tuple[str, list[Operation]]]
 
 
-@get("/api/docs", include_in_schema=False, sync_to_thread=True)
+@get("/api/docs", opt={"for_anyone": True}, include_in_schema=False, sync_to_thread=True)
 def show_reference(request: Request[Any, Any, Any]) -> Response[str]:
     """Every route with its parameters and shapes."""
     document = request.app.openapi_schema.to_schema()
