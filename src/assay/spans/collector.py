@@ -7,7 +7,7 @@ transaction. A crash at any point leaves either both or neither; what is read ag
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -80,6 +80,7 @@ class Collector:
         self._quarantined = 0
         self._damaged_bytes = 0
         self._batch_was_full = False
+        self._listeners: list[Callable[[], None]] = []
         spool.release(self._position)
 
     @property
@@ -97,6 +98,10 @@ class Collector:
             quarantined=self._quarantined,
             damaged_bytes=self._damaged_bytes,
         )
+
+    def on_collected(self, tell: Callable[[], None]) -> None:
+        """Call `tell` after each batch that is in the store, on the thread that brought it there."""
+        self._listeners.append(tell)
 
     def start(self) -> None:
         """Collect from now on."""
@@ -142,6 +147,8 @@ class Collector:
                 self._last_error = None
                 self._spool.hold_telemetry(None)
                 self._spool.release(position)
+                for tell in self._listeners:
+                    tell()
             except (StoreDown, OSError) as error:
                 self._failed(error)
                 return False

@@ -137,6 +137,49 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
         return (self.end_ns - self.start_ns) / 1e6
 
 
+class Tail(msgspec.Struct, frozen=True):
+    """Spans in the order in which they were kept, the oldest first. `position` is where to go on; `is_whole` says that
+    nothing that matched was left for the next time."""
+
+    rows: list[SpanRow]
+    position: str
+    is_whole: bool
+
+
+class ScoreFigure(msgspec.Struct, frozen=True):
+    """The scores of one name: how many, and the mean of those that are numbers (of yes and no: the share of yes)."""
+
+    name: str
+    count: int
+    mean: float | None
+
+
+class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as lists show it: figures over all spans of its traces, each call counted once. What was asked first and
+    answered last is its first and last call's."""
+
+    session_id: str
+    start_ns: int
+    end_ns: int
+    traces: int
+    errors: int
+    calls: int
+    cost_usd: Decimal
+    cost_unknown: int
+    total_tokens: int
+    user_id: str | None
+    task: str | None
+    models: tuple[str, ...]
+    input_preview: str
+    output_preview: str
+    scores: tuple[ScoreFigure, ...] = ()
+
+    @property
+    def duration_ms(self) -> float:
+        """From the first start to the last end."""
+        return (self.end_ns - self.start_ns) / 1e6
+
+
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """Model calls that have something in common. Sums are exact; latencies are of calls that ended well."""
 
@@ -226,6 +269,38 @@ class SpanStore(Protocol):
         limit: int = 1000,
     ) -> list[Score]:
         """The scores of one target, oldest first."""
+
+    def tail(self, filter: SpanFilter, *, after: str | None = None, limit: int = 200) -> Tail:
+        """What was kept after a position, the oldest `limit` of it; without a position the newest `limit` there are.
+        Raises `BadRequest` for a position that is none."""
+
+    def count_after(self, filter: SpanFilter, after: str, *, most: int) -> int:
+        """How many spans `tail` would still give after a position, counted up to `most`."""
+
+    def list_sessions(
+        self, filter: SpanFilter, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[SessionRow]:
+        """Sessions with a span that matches, the one with the newest match first. Of a session that lasted longer, spans
+        more than a week outside the time range are not counted."""
+
+    def session_traces(
+        self, project: str, session_id: str, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[TraceRow]:
+        """The traces of a session in the order in which they began. Raises `NotFound`."""
+
+    def spans_of(self, project: str, trace_ids: Sequence[str], *, limit: int = 2000) -> list[StoredSpan]:
+        """The spans of some traces in the order in which they began, with their messages, without attempts."""
+
+    def scores_about(
+        self,
+        project: str,
+        *,
+        traces: Sequence[str] = (),
+        spans: Sequence[str] = (),
+        sessions: Sequence[str] = (),
+        limit: int = 5000,
+    ) -> list[Score]:
+        """The scores of any of these, oldest first."""
 
     def traffic(self, filter: SpanFilter) -> Traffic:
         """Figures of the model calls that match."""

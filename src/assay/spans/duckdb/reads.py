@@ -28,7 +28,7 @@ from assay.wire.spans import Span, SpanKind, SpanStatus
 from assay.wire.usage import Usage, UsageSource
 
 _USAGE = (*(f"{name}_tokens" for name in USAGE_CLASSES), "input_source", "output_source")
-_ROW = tuple(name for name in SpanRow.__struct_fields__ if name != "usage") + _USAGE
+ROW = tuple(name for name in SpanRow.__struct_fields__ if name != "usage") + _USAGE
 _CONTENT = tuple(HASHES)
 _DETAIL = (
     tuple(name for name in Span.__struct_fields__ if name not in ("usage", *_CONTENT))
@@ -36,33 +36,32 @@ _DETAIL = (
     + (*HASHES.values(), "received_at_ns", "day", "row_id", "is_covered")
 )
 _ROW_ID = _DETAIL.index("row_id")
-_SELECT_DETAIL = f"""SELECT {", ".join(_DETAIL[:-1])}, row_id IN (SELECT row_id FROM covered) AS is_covered FROM live_spans"""
+SELECT_DETAIL = f"""SELECT {", ".join(_DETAIL[:-1])}, row_id IN (SELECT row_id FROM covered) AS is_covered FROM live_spans"""
 P = TypeVar("P")
 
 _HOUR_NS = 3_600_000_000_000
-_FAILED = "status IN ('error', 'cut')"
+_LAST_NS = 1 << 62
+FAILED = "status IN ('error', 'cut')"
 _INPUTS = " + ".join(
     f"coalesce({name}_tokens, 0)" for name in USAGE_CLASSES if "output" not in name and name != "reasoning"
 )
 _OUTPUTS = " + ".join(
     f"coalesce({name}_tokens, 0)" for name in USAGE_CLASSES if "output" in name or name == "reasoning"
 )
-_COUNTED = "kind = 'model' AND covered.row_id IS NULL"
+TOKENS = f"{_INPUTS} + {_OUTPUTS}"
+COUNTED = "kind = 'model' AND covered.row_id IS NULL"
 _FIGURES = f"""
-    count(*), count(*) FILTER ({_FAILED}), coalesce(sum(cost_usd), 0), count(*) FILTER (cost_usd IS NULL),
+    count(*), count(*) FILTER ({FAILED}), coalesce(sum(cost_usd), 0), count(*) FILTER (cost_usd IS NULL),
     coalesce(sum({_INPUTS}), 0)::BIGINT, coalesce(sum({_OUTPUTS}), 0)::BIGINT,
     quantile_cont((end_ns - start_ns) / 1e6, [0.5, 0.95]) FILTER (status = 'ok'),
     quantile_cont((first_output_ns - start_ns) / 1e6, [0.5, 0.95]) FILTER (status = 'ok' AND first_output_ns IS NOT NULL)
 """
 _TRACES = f"""
-    WITH hits AS (
-        SELECT trace_id, max(start_ns) AS newest_ns FROM live_spans WHERE <where>
-        GROUP BY trace_id <having> ORDER BY newest_ns DESC, trace_id DESC LIMIT ?
-    )
-    SELECT trace_id, any_value(newest_ns), min(start_ns), max(end_ns), count(*), count(*) FILTER ({_FAILED} AND kind <> 'attempt'),
-        count(*) FILTER ({_COUNTED}), coalesce(sum(cost_usd) FILTER ({_COUNTED}), 0),
-        count(*) FILTER ({_COUNTED} AND cost_usd IS NULL),
-        coalesce(sum({_INPUTS} + {_OUTPUTS}) FILTER ({_COUNTED}), 0)::BIGINT,
+    WITH hits AS (<hits>)
+    SELECT trace_id, any_value(newest_ns), min(start_ns), max(end_ns), count(*), count(*) FILTER ({FAILED} AND kind <> 'attempt'),
+        count(*) FILTER ({COUNTED}), coalesce(sum(cost_usd) FILTER ({COUNTED}), 0),
+        count(*) FILTER ({COUNTED} AND cost_usd IS NULL),
+        coalesce(sum({TOKENS}) FILTER ({COUNTED}), 0)::BIGINT,
         first({{name: name, kind: kind, model: model, task: task, variant: variant, user_id: user_id,
             session_id: session_id, input_preview: input_preview, output_preview: output_preview}}
             ORDER BY parent_id IS NOT NULL, kind = 'attempt', start_ns, live_spans.row_id)
@@ -70,6 +69,11 @@ _TRACES = f"""
     WHERE project = ? AND start_ns >= ? AND start_ns < ?
     GROUP BY trace_id ORDER BY 2 DESC, trace_id DESC
 """
+_NEWEST = """
+    SELECT trace_id, max(start_ns) AS newest_ns FROM live_spans WHERE <where>
+    GROUP BY trace_id <having> ORDER BY newest_ns DESC, trace_id DESC LIMIT ?
+"""
+_NAMED = "SELECT unnest(?) AS trace_id, 0 AS newest_ns"
 _SCORE = (
     "score_id", "project", "name", "value", "source", "at_ns", "trace_id", "span_id", "session_id", "case_id",
     "scorer_version", "cost_usd", "explanation", "author", "offsets",
@@ -90,10 +94,10 @@ class Reads(ABC):
             start_ns, row_id = from_cursor(cursor, tuple[int, int])
             parameters += [start_ns, row_id, start_ns]
         rows = self._rows(
-            f"SELECT {', '.join(_ROW)}, row_id FROM live_spans WHERE {where} ORDER BY start_ns DESC, row_id DESC LIMIT ?",
+            f"SELECT {', '.join(ROW)}, row_id FROM live_spans WHERE {where} ORDER BY start_ns DESC, row_id DESC LIMIT ?",
             [*parameters, limit + 1],
         )
-        items = [_span_row(row) for row in rows[:limit]]
+        items = [span_row(row) for row in rows[:limit]]
         return Page(items, to_cursor(items[-1].start_ns, rows[limit - 1][-1]) if len(rows) > limit else None)
 
     def list_traces(
@@ -107,7 +111,7 @@ class Reads(ABC):
             parameters += [newest_ns, trace_id]
         margin = 24 * _HOUR_NS
         rows = self._rows(
-            _TRACES.replace("<where>", where).replace("<having>", having),
+            _TRACES.replace("<hits>", _NEWEST.replace("<where>", where).replace("<having>", having)),
             [*parameters, limit + 1, filter.project, filter.from_ns - margin, filter.to_ns + margin],
         )
         items = [_trace_row(row) for row in rows[:limit]]
@@ -122,7 +126,7 @@ class Reads(ABC):
             where += " AND (start_ns, row_id) > (?, ?)"
             parameters += from_cursor(cursor, tuple[int, int])
         rows = self._rows(
-            f"{_SELECT_DETAIL} WHERE {where} ORDER BY start_ns, row_id LIMIT ?",
+            f"{SELECT_DETAIL} WHERE {where} ORDER BY start_ns, row_id LIMIT ?",
             [*parameters, limit + 1],
         )
         if not rows and cursor is None:
@@ -141,7 +145,7 @@ class Reads(ABC):
             where += " AND trace_id = ?"
             parameters.append(trace_id)
         rows = self._rows(
-            f"{_SELECT_DETAIL} WHERE {where} ORDER BY row_id DESC LIMIT 1",
+            f"{SELECT_DETAIL} WHERE {where} ORDER BY row_id DESC LIMIT 1",
             parameters,
         )
         if not rows:
@@ -163,12 +167,8 @@ class Reads(ABC):
     ) -> list[Score]:
         targets = {"trace_id": trace_id, "span_id": span_id, "session_id": session_id, "case_id": case_id}
         chosen = {name: value for name, value in targets.items() if value is not None}
-        where = " AND ".join(["project = ?", *(f"{name} = ?" for name in chosen)])
-        rows = self._rows(
-            f"SELECT {', '.join(_SCORE)} FROM scores WHERE {where} ORDER BY at_ns, score_id LIMIT ?",
-            [project, *chosen.values(), limit],
-        )
-        return [_score(row) for row in rows]
+        where = " AND ".join(f"{name} = ?" for name in chosen) or "TRUE"
+        return self._scores(where, [project, *chosen.values()], limit)
 
     def traffic(self, filter: SpanFilter) -> Traffic:
         where, parameters = condition(filter)
@@ -203,6 +203,18 @@ class Reads(ABC):
                 if value is not None and len(values[name]) < limit:
                     values[name].append((value, row[-1]))
         return [Facet(name, tuple(found)) for name, found in values.items()]
+
+    def _scores(self, where: str, parameters: Sequence[Any], limit: int) -> list[Score]:
+        rows = self._rows(
+            f"SELECT {', '.join(_SCORE)} FROM scores WHERE project = ? AND {where} ORDER BY at_ns, score_id LIMIT ?",
+            [*parameters, limit],
+        )
+        return [_score(row) for row in rows]
+
+    def _trace_rows(self, project: str, trace_ids: Sequence[str]) -> list[TraceRow]:
+        """Some traces, whenever they were, in no order."""
+        rows = self._rows(_TRACES.replace("<hits>", _NAMED), [list(trace_ids), project, 0, _LAST_NS])
+        return [_trace_row(row) for row in rows]
 
     def _resolve(
         self, project: str, rows: Sequence[tuple[Any, ...]], *, with_raw: bool = False
@@ -254,8 +266,9 @@ def _stored(record: dict[str, Any], bodies: dict[tuple[int, str, bytes], bytes])
     )
 
 
-def _span_row(row: Sequence[Any]) -> SpanRow:
-    record = dict(zip(_ROW, row, strict=False))
+def span_row(row: Sequence[Any]) -> SpanRow:
+    """What a row of `ROW` says; what follows in it is passed over."""
+    record = dict(zip(ROW, row, strict=False))
     usage = _usage([record.pop(name) for name in _USAGE])
     record["kind"], record["status"] = SpanKind(record["kind"]), SpanStatus(record["status"])
     return SpanRow(usage=usage, **record)

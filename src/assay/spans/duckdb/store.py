@@ -12,7 +12,7 @@ import duckdb
 from assay.errors import Unavailable, Unusable
 from assay.spans.duckdb import schema
 from assay.spans.duckdb.batches import SpanBatch, score_table
-from assay.spans.duckdb.reads import Reads
+from assay.spans.duckdb.session_reads import SessionReads
 from assay.spans.segments import Position
 from assay.spans.types import Arrival, StoreDown, Unstorable
 
@@ -57,7 +57,7 @@ _MOVE = """
 """
 
 
-class DuckDBStore(Reads):
+class DuckDBStore(SessionReads):
     """A `SpanStore` in one DuckDB file. Only one process may open it."""
 
     def __init__(
@@ -105,6 +105,10 @@ class DuckDBStore(Reads):
             self._connection.close()
             del self._connection
 
+    @property
+    def _last_row_id(self) -> int:
+        return self._next_row_id - 1
+
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(
             str(self._path),
@@ -127,7 +131,7 @@ class DuckDBStore(Reads):
                 f"The span store {str(self._path)!r} has layout {found[0][0]}, this Assay knows {schema.VERSION}.",
                 hint="Use the version of Assay that wrote it, or a newer one.",
             )
-        self._next_row_id = (
+        self._next_row_id: int = (
             1 + connection.execute("SELECT coalesce(max(row_id), 0) FROM spans").fetchall()[0][0]
         )
         return connection
