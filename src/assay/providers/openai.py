@@ -8,12 +8,15 @@ import msgspec
 
 from assay.errors import BadRequest, Upstream, UpstreamCut, UpstreamRefused
 from assay.kit.clock import SYSTEM, Clock
+from assay.providers.embeddings import read_answer
 from assay.providers.types import HttpRequest, HttpResponse, ProviderRequest, Transport
+from assay.wire.embeddings import EmbeddingResponse
 from assay.wire.openai_chat import UNREADABLE, StreamError, decode_chunk, decode_response, encode_request
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.sse import SseDecoder
 
-_PATHS = {"chat": "/chat/completions", "completions": "/completions"}
+_PATHS = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings"}
+_NOT_SERVED = (404, 405, 501)
 
 
 class OpenAIProvider:
@@ -69,6 +72,20 @@ class OpenAIProvider:
             raise UpstreamCut(f"{self.name} sent {error}") from error
         finally:
             await response.aclose()
+
+    async def embed(self, request: ProviderRequest) -> EmbeddingResponse:
+        """See `EmbeddingProvider.embed`."""
+        response = await self._send(request, stream=False)
+        try:
+            body = await response.read()
+        finally:
+            await response.aclose()
+        if response.status >= 300:
+            error = refusal(self.name, response, body, self._clock)
+            if response.status in _NOT_SERVED:
+                error.hint = f"Does {self.name} serve embeddings, of the model {request.model!r}?"
+            raise error
+        return await read_answer(self.name, request, body)
 
     async def aclose(self) -> None:
         """Nothing of its own to close: the transport is shared."""

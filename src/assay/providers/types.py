@@ -5,14 +5,15 @@ in `calls` has the only retry layer.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from assay.wire.embeddings import EmbeddingRequest, EmbeddingResponse
 from assay.wire.requests import ModelRequest
 from assay.wire.responses import Response, StreamEvent
 
-Endpoint = Literal["chat", "completions"]
+Endpoint = Literal["chat", "completions", "embeddings"]
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -71,7 +72,7 @@ class ProviderRequest(msgspec.Struct, frozen=True):
     """A client's request on its way to one upstream. `model` is the upstream's own name for it."""
 
     endpoint: Endpoint
-    request: ModelRequest
+    request: ModelRequest | EmbeddingRequest
     model: str
     timeouts: Timeouts
 
@@ -91,6 +92,15 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Stop."""
+
+
+@runtime_checkable
+class EmbeddingProvider(Provider, Protocol):
+    """A provider that embeds texts too. One that cannot has no `embed`."""
+
+    async def embed(self, request: ProviderRequest) -> EmbeddingResponse:
+        """A vector for each input of an `EmbeddingRequest`. Raises an `Upstream` error, and `BadRequest` for
+        `dimensions` that its model does not have."""
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-Endpoint = Literal["chat", "completions"]
+Endpoint = Literal["chat", "completions", "embeddings"]
 
 
 class Refused(Exception):
@@ -25,7 +25,7 @@ class Refused(Exception):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request, understood. `prompts` has one text for chat, one per prompt for completions."""
+    """A request, understood. `prompts` has one text for chat, one per prompt for completions, one per input for embeddings."""
 
     endpoint: Endpoint
     model: str
@@ -47,6 +47,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     tools_allowed: bool = True
     json_schema: Mapping[str, Any] | None = None
     """what the answer must look like; `{"type": "object"}` in plain JSON mode"""
+    dimensions: int | None = None
+    base64: bool = False
     steering: Mapping[str, Any] = {}
 
 
@@ -76,6 +78,7 @@ class _Message(msgspec.Struct):
 
 
 _Count = Annotated[int, Meta(ge=1)]
+_MOST_INPUTS = 2048
 
 
 class _Body(msgspec.Struct, kw_only=True):
@@ -106,8 +109,15 @@ class _Completion(_Body, kw_only=True):
     echo: bool | None = None
 
 
+class _Embedding(_Body, kw_only=True):
+    input: str | list[Any]
+    dimensions: _Count | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+
+
 _chat = msgspec.json.Decoder(_Chat)
 _completion = msgspec.json.Decoder(_Completion)
+_embedding = msgspec.json.Decoder(_Embedding)
 
 
 def parse(endpoint: Endpoint, body: bytes) -> Asked:
@@ -117,11 +127,13 @@ def parse(endpoint: Endpoint, body: bytes) -> Asked:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(400, f"We could not parse the JSON body of your request. ({error})") from error
     try:
-        return (
-            _from_chat(_chat.decode(body))
-            if endpoint == "chat"
-            else _from_completion(_completion.decode(body))
-        )
+        match endpoint:
+            case "chat":
+                return _from_chat(_chat.decode(body))
+            case "completions":
+                return _from_completion(_completion.decode(body))
+            case "embeddings":
+                return _from_embedding(_embedding.decode(body))
     except msgspec.ValidationError as error:
         raise _bad_field(str(error)) from error
 
@@ -168,6 +180,20 @@ def _from_completion(sent: _Completion) -> Asked:
         max_tokens=sent.max_tokens or 16,
         logprobs=sent.logprobs,
         echo=bool(sent.echo),
+        **_shared(sent),
+    )
+
+
+def _from_embedding(sent: _Embedding) -> Asked:
+    texts = _prompts(sent.input, "input")
+    if len(texts) > _MOST_INPUTS or not all(texts):
+        raise Refused(400, "'$.input' is invalid. Please check the API reference.", param="input")
+    return Asked(
+        endpoint="embeddings",
+        prompts=texts,
+        last_user=texts[-1],
+        dimensions=sent.dimensions,
+        base64=sent.encoding_format == "base64",
         **_shared(sent),
     )
 
@@ -230,7 +256,7 @@ def _json_schema(response_format: Mapping[str, Any] | None) -> Mapping[str, Any]
             )
 
 
-def _prompts(prompt: str | list[Any]) -> tuple[str, ...]:
+def _prompts(prompt: str | list[Any], param: str = "prompt") -> tuple[str, ...]:
     """A text, several, token ids, or several lists of them; an id stands for a word of its own."""
     if isinstance(prompt, str):
         return (prompt,)
@@ -241,7 +267,7 @@ def _prompts(prompt: str | list[Any]) -> tuple[str, ...]:
         isinstance(row, list) and row and all(isinstance(item, int) for item in row) for row in rows
     ):
         return tuple(" ".join(f"<{token}>" for token in row) for row in rows)
-    raise Refused(400, "Invalid type for 'prompt'.", param="prompt", code="invalid_type")
+    raise Refused(400, f"Invalid type for '{param}'.", param=param, code="invalid_type")
 
 
 def _bad_field(error: str) -> Refused:

@@ -121,6 +121,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """length of a `lorem` answer"""
     reasoning_tokens: int = 0
     """counted as used, never shown"""
+    dimensions: Annotated[int, Meta(ge=1, le=4096)] = 256
+    """length of an embedding; a request may ask for a shorter one"""
     cached_share: Share = 0.0
     """part of the prompt that the usage calls cached"""
 

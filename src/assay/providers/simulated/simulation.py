@@ -12,6 +12,7 @@ import msgspec
 
 from assay.errors import BadRequest
 from assay.kit.clock import SYSTEM, Clock
+from assay.providers.simulated import embedding
 from assay.providers.simulated.answers import lorem, shaped, tokens
 from assay.providers.simulated.asking import Asked, Endpoint, Refused, error_body, parse
 from assay.providers.simulated.behaviour import Behaviour, Script, draw
@@ -22,7 +23,11 @@ from assay.providers.types import HttpRequest
 STEERING_HEADER = "x-simulate"
 DEFAULT_MODEL = "simulated-1"
 LOG_LENGTH = 10_000
-_ENDPOINTS: Mapping[str, Endpoint] = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
+_ENDPOINTS: Mapping[str, Endpoint] = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "completions",
+    "/v1/embeddings": "embeddings",
+}
 _MESSAGES = {
     401: ("Incorrect API key provided.", "invalid_api_key"),
     403: ("You are not allowed to use this model.", None),
@@ -165,6 +170,9 @@ class Simulation:
         faulty = random.random() < behaviour.fault_share
         head_s = draw(behaviour.head_s, random)
         first_token_s = draw(behaviour.first_token_s, random)
+        if asked.endpoint == "embeddings":
+            plan = _embedded(asked, behaviour, head_s + first_token_s)
+            return _broken_whole(plan, behaviour) if faulty else plan
         replies = tuple(
             _reply(asked, behaviour, prompt, random) for prompt in asked.prompts for _ in range(asked.n)
         )
@@ -182,6 +190,14 @@ class Simulation:
         whole_s = head_s + first_token_s + sum(_gap(behaviour, random) for _ in range(longest - 1))
         plan = _whole(answer.whole(), head_s=whole_s)
         return _broken_whole(plan, behaviour) if faulty else plan
+
+
+def _embedded(asked: Asked, behaviour: Behaviour, head_s: float) -> Plan:
+    dimensions = asked.dimensions or behaviour.dimensions
+    if dimensions > behaviour.dimensions:
+        message = f"Invalid value for 'dimensions' = {dimensions}. Must be less than or equal to {behaviour.dimensions}."
+        raise Refused(400, message, param="dimensions")
+    return _whole(embedding.answer(asked, dimensions=dimensions, usage=behaviour.usage), head_s=head_s)
 
 
 def _steered(behaviour: Behaviour, steering: Mapping[str, Any], header: str) -> Behaviour:
