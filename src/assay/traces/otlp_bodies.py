@@ -8,6 +8,7 @@ import zstandard
 from assay.errors import BadRequest, TooLarge, UnsupportedMediaType
 from assay.kit import json
 
+_MAX_WINDOW_BYTES = 1 << 27
 ENCODINGS = ("identity", "gzip", "deflate", "zstd")
 
 
@@ -42,8 +43,7 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
         elif name == "deflate":
             whole = _deflated(body, limit)
         elif name == "zstd":
-            with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as reader:
-                whole = reader.read(limit + 1)
+            whole = _frame(body, limit)
         else:
             raise UnsupportedMediaType(
                 f"The Content-Encoding {encoding!r} is not known here", hint=f"Use {', '.join(ENCODINGS)}."
@@ -77,6 +77,20 @@ def _deflated(body: bytes, limit: int) -> bytes:
     whole = stream.decompress(body, limit + 1)
     if not stream.eof and len(whole) <= limit:
         raise EOFError("it ends too early")
+    return whole
+
+
+def _frame(body: bytes, limit: int) -> bytes:
+    """The bounded reader takes a frame that was cut off for a whole one, and the other way to read knows no bound; what
+    the first has found small enough is read again by the second."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+    with decompressor.stream_reader(body) as reader:
+        whole = reader.read(limit + 1)
+    if len(whole) <= limit:
+        frame = decompressor.decompressobj()
+        frame.decompress(body)
+        if not frame.eof or frame.unused_data:
+            raise EOFError("it is not one whole frame")
     return whole
 
 
