@@ -61,10 +61,14 @@ def key_values(given: dict[str, Any]) -> list[KeyValue]:
 
 def a_span(**fields: Any) -> SentSpan:
     """A good span."""
-    return SentSpan(**{
-        "trace_id": bytes(range(16)), "span_id": bytes(range(8)), "name": "work", "start_time_unix_nano": START_NS,
+    given: dict[str, Any] = {
+        "trace_id": bytes(range(16)),
+        "span_id": bytes(range(8)),
+        "name": "work",
+        "start_time_unix_nano": START_NS,
         "end_time_unix_nano": START_NS + 5,
-    } | fields)  # fmt: skip
+    }
+    return SentSpan(**given | fields)
 
 
 def a_request(*spans: SentSpan, resource: dict[str, Any] | None = None) -> ExportTraceServiceRequest:

@@ -28,6 +28,7 @@ _CUT_FROM = 1_024
 """Characters from which a JSON text is cut."""
 _MOST_PIECES = 2_000
 _DEEPEST = 4
+_WORDS = frozenset({"bytesValue", "doubleValue", "kvlistValue"})
 _Raws = msgspec.json.Decoder(list[msgspec.Raw])
 _Fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -54,8 +55,10 @@ def kept(sent: OtelSpan) -> tuple[dict[str, Any], tuple[bytes, ...]]:
     texts: dict[str, list[int]] = {}
     values: dict[str, int] = {}
     for name, value in sent.attributes.items():
-        if isinstance(value, str):
-            if len(value) <= _INLINE and name != KEY:
+        if name == KEY:
+            values[name] = pieces.add(encoded(_plain(value)))
+        elif isinstance(value, str):
+            if len(value) <= _INLINE:
                 attributes[name] = value
             else:
                 texts[name] = [pieces.add(piece) for piece in cut(value.encode("utf-8", "surrogatepass"))]
@@ -63,7 +66,7 @@ def kept(sent: OtelSpan) -> tuple[dict[str, Any], tuple[bytes, ...]]:
             attributes[name] = value
         else:
             said = encoded(_plain(value))
-            if len(said) <= _INLINE and isinstance(value, list) and name != KEY and _is_flat(value):
+            if len(said) <= _INLINE and isinstance(value, list) and _is_flat(value):
                 attributes[name] = value
             else:
                 values[name] = pieces.add(said)
@@ -173,9 +176,10 @@ def _link(said: list[Any]) -> SpanLink:
 
 
 def _plain(value: Any) -> Any:
-    """The value with bytes, and numbers that are none, as OTLP's JSON says them."""
+    """The value with bytes, and numbers that are none, as OTLP's JSON says them; a map that looks like these is wrapped."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        made = {key: _plain(inner) for key, inner in value.items()}
+        return {"kvlistValue": made} if len(made) == 1 and not _WORDS.isdisjoint(made) else made
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     if isinstance(value, bytes):
@@ -191,6 +195,8 @@ def _value(said: Any) -> Any:
             return base64.b64decode(octets)
         case {"doubleValue": str(number)} if len(said) == 1:
             return float(number)
+        case {"kvlistValue": dict(inner)} if len(said) == 1:
+            return {key: _value(value) for key, value in inner.items()}
         case dict():
             return {key: _value(inner) for key, inner in said.items()}
         case list():
