@@ -24,6 +24,7 @@ from assay.wire.openai_chat import (
     encode_part,
     encode_request,
 )
+from assay.wire.openai_usage import encode_usage
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 numbers = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
@@ -69,9 +70,18 @@ KNOWN = {
 unknown = st.dictionaries(text.filter(lambda name: name not in KNOWN), anything, max_size=4)
 
 
+IN_MESSAGES = {
+    *("text", "image_url", "input_audio", "file", "refusal", "signature", "cache_control"),
+    *("content", "name", "tool_calls", "tool_call_id", "reasoning", "reasoning_content", "is_error"),
+    *("id", "function", "arguments", "url", "detail", "data", "format", "file_id", "file_data", "filename"),
+}
+
+
 def but(*names: str) -> st.SearchStrategy[dict[str, Any]]:
     """Fields that no format knows."""
-    return st.dictionaries(text.filter(lambda name: name not in names), anything, max_size=3)
+    return st.dictionaries(
+        text.filter(lambda name: name not in names and name not in IN_MESSAGES), anything, max_size=3
+    )
 
 
 @st.composite
@@ -86,16 +96,20 @@ def objects(
 
 
 parts = st.one_of(
-    objects({"type": st.just("text"), "text": text}, {}),
-    objects({"type": st.just("image_url"), "image_url": objects({"url": text}, {"detail": text})}, {}),
+    objects({"type": st.just("text"), "text": text}, {"cache_control": anything}),
+    objects(
+        {"type": st.just("image_url"), "image_url": objects({"url": text}, {"detail": text})},
+        {"cache_control": anything},
+    ),
     objects({"type": st.just("input_audio"), "input_audio": objects({"data": text, "format": text}, {})}, {}),
     objects(
         {
             "type": st.just("file"),
             "file": objects({}, {"file_id": text, "file_data": text, "filename": text}),
         },
-        {},
+        {"cache_control": anything},
     ),
+    objects({"type": st.just("reasoning"), "text": text}, {"signature": text}),
     objects({"type": st.sampled_from(["hologram", "smell"]), "payload": anything}, {}),
 )
 tool_calls = st.lists(
@@ -113,6 +127,9 @@ messages = objects(
         "tool_calls": tool_calls,
         "tool_call_id": text,
         "refusal": st.none() | text,
+        "reasoning_content": st.none() | text,
+        "reasoning": anything,
+        "is_error": st.booleans(),
     },
 )
 tools = st.lists(
@@ -276,21 +293,27 @@ def test_a_request_made_of_values_reads_as_one_that_came() -> None:
 counts = st.integers(0, 10**9)
 
 
-@given(counts, counts, counts, counts, counts, counts)
+@given(counts, counts, counts, counts, counts, counts, counts)
 def test_classes_of_tokens_are_disjoint_and_add_up(
-    fresh: int, cached: int, heard: int, said: int, thought: int, spoken: int
+    fresh: int, cached: int, written: int, heard: int, said: int, thought: int, spoken: int
 ) -> None:
-    usage = {
-        "prompt_tokens": fresh + cached + heard,
+    usage: dict[str, Any] = {
+        "prompt_tokens": fresh + cached + written + heard,
         "completion_tokens": said + thought + spoken,
-        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": heard},
+        "prompt_tokens_details": {
+            "cached_tokens": cached,
+            "cache_write_tokens": written,
+            "audio_tokens": heard,
+        },
         "completion_tokens_details": {"reasoning_tokens": thought, "audio_tokens": spoken},
     }
     read = decode_response(as_sent({"choices": [], "usage": usage})).usage
     assert read is not None
     assert (read.input, read.cache_read, read.audio_input) == (fresh, cached, heard)
+    assert (read.cache_write_5m, read.cache_write_1h) == (written, 0)
     assert (read.output, read.reasoning, read.audio_output) == (said, thought, spoken)
     assert (read.total_input, read.total_output) == (usage["prompt_tokens"], usage["completion_tokens"])
+    assert encode_usage(read) == {**usage, "total_tokens": read.total_input + read.total_output}
 
 
 @given(counts, counts)

@@ -9,6 +9,9 @@ from typing import Literal
 
 import msgspec
 
+Beside = dict[str, msgspec.Raw]
+"""What a format says beside the words of a part and Assay gives no meaning to: marks for a cache, citations."""
+
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
@@ -16,6 +19,7 @@ class TextPart(msgspec.Struct, frozen=True, tag_field="part", tag="text"):
     """Plain text."""
 
     text: str
+    beside: Beside | None = None
 
 
 class ImagePart(msgspec.Struct, frozen=True, tag_field="part", tag="image"):
@@ -23,6 +27,7 @@ class ImagePart(msgspec.Struct, frozen=True, tag_field="part", tag="image"):
 
     url: str
     detail: str | None = None
+    beside: Beside | None = None
 
 
 class AudioPart(msgspec.Struct, frozen=True, tag_field="part", tag="audio"):
@@ -38,6 +43,7 @@ class FilePart(msgspec.Struct, frozen=True, tag_field="part", tag="file"):
     file_id: str | None = None
     data: str | None = None
     filename: str | None = None
+    beside: Beside | None = None
 
 
 class RefusalPart(msgspec.Struct, frozen=True, tag_field="part", tag="refusal"):
@@ -69,6 +75,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     id: str
     name: str
     arguments: str
+    beside: Beside | None = None
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -78,16 +85,19 @@ class Tool(msgspec.Struct, frozen=True):
     description: str | None = None
     parameters: msgspec.Raw | None = None
     strict: bool | None = None
+    beside: Beside | None = None
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn. `tool_call_id` says which call a `tool` message answers."""
+    """One turn. `tool_call_id` says which call a `tool` message answers, `is_error` that the tool failed."""
 
     role: Role
     parts: tuple[Part, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    is_error: bool = False
+    beside: Beside | None = None
     raw: msgspec.Raw | None = None
 
     @property
@@ -98,11 +108,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Message):
             return NotImplemented
-        mine = (self.role, self.parts, self.tool_calls, self.tool_call_id, self.name)
-        return mine == (other.role, other.parts, other.tool_calls, other.tool_call_id, other.name)
+        return all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
 
     def __hash__(self) -> int:
         return hash((self.role, self.tool_call_id, self.name, len(self.parts)))
+
+
+_COMPARED = tuple(name for name in Message.__struct_fields__ if name != "raw")
 
 
 def text_message(role: Role, text: str) -> Message:

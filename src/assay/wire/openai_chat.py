@@ -1,8 +1,8 @@
 """OpenAI's chat completions and completions formats: text to structs and back.
 
 `decode_chat` validates what Assay relies on (types, roles, shape of tool calls) and names the field that is wrong; what
-it does not know it keeps. Counts: OpenAI's `prompt_tokens` includes cached tokens and `completion_tokens` includes
-reasoning; `usage_of` takes them apart.
+it does not know it keeps. Two things of other vendors have a place in it: reasoning (`reasoning_content`, or a part of the type
+`reasoning`) and `cache_control` on a part or a tool.
 """
 
 from typing import Any
@@ -13,20 +13,22 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from assay.errors import BadRequest
 from assay.wire.messages import (
     AudioPart,
+    Beside,
     FilePart,
     ImagePart,
     Message,
     OpaquePart,
     Part,
+    ReasoningPart,
     RefusalPart,
     Role,
     TextPart,
     Tool,
     ToolCall,
 )
+from assay.wire.openai_usage import SentUsage, usage_of
 from assay.wire.requests import AssayFields, ChatRequest, CompletionRequest, Fields, StreamOptions
 from assay.wire.responses import Choice, Response, StreamEvent
-from assay.wire.usage import Usage
 
 MAX_MESSAGES = 10_000
 """Of one request: reading each takes time in which no other call goes on."""
@@ -51,6 +53,9 @@ class _Message(Struct, frozen=True):
     tool_call_id: str | None = None
     name: str | None = None
     refusal: str | None = None
+    reasoning_content: Raw | UnsetType = UNSET
+    reasoning: Raw | UnsetType = UNSET
+    is_error: Raw | UnsetType = UNSET
 
 
 class _ImageUrl(Struct, frozen=True):
@@ -76,6 +81,8 @@ class _Part(Struct, frozen=True):
     input_audio: _Audio | None = None
     file: _File | None = None
     refusal: str | None = None
+    signature: str | None = None
+    cache_control: Raw | UnsetType = UNSET
 
 
 class _ToolFunction(Struct, frozen=True):
@@ -88,6 +95,7 @@ class _ToolFunction(Struct, frozen=True):
 class _Tool(Struct, frozen=True):
     type: str
     function: _ToolFunction | None = None
+    cache_control: Raw | UnsetType = UNSET
 
 
 class _Sampling(Struct, frozen=True, kw_only=True):
@@ -128,23 +136,6 @@ class _Completion(_Sampling, frozen=True, kw_only=True):
     best_of: int | None = None
 
 
-class _PromptDetails(Struct, frozen=True):
-    cached_tokens: int | None = None
-    audio_tokens: int | None = None
-
-
-class _CompletionDetails(Struct, frozen=True):
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-
-
-class _Usage(Struct, frozen=True):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-
-
 class _Choice(Struct, frozen=True):
     message: Raw | UnsetType = UNSET
     text: str | None = None
@@ -155,7 +146,7 @@ class _Response(Struct, frozen=True):
     choices: list[_Choice] = []
     id: str | None = None
     model: str | None = None
-    usage: _Usage | None = None
+    usage: SentUsage | None = None
 
 
 class _Delta(Struct, frozen=True, gc=False):
@@ -178,7 +169,7 @@ class _StreamChoice(Struct, frozen=True, gc=False):
 class _Chunk(Struct, frozen=True, gc=False):
     choices: list[_StreamChoice] = []
     model: str | None = None
-    usage: _Usage | None = None
+    usage: SentUsage | None = None
     error: Raw | UnsetType = UNSET
 
 
@@ -191,7 +182,7 @@ _part = msgspec.json.Decoder(_Part)
 _response = msgspec.json.Decoder(_Response)
 _chunk = msgspec.json.Decoder(_Chunk)
 _encode = msgspec.json.Encoder().encode
-_NULL = Raw(b"null")
+_NULL, _TRUE = Raw(b"null"), Raw(b"true")
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for text that is no JSON of the shape asked for, no UTF-8, or nested beyond all use."""
@@ -258,45 +249,50 @@ def encode_message(message: Message) -> Raw:
     """A message in this format: its own text where it came from this format, else made from its parts."""
     if message.raw is not None:
         return message.raw
-    is_plain = len(message.parts) == 1 and isinstance(message.parts[0], TextPart) and message.text != ""
-    content: Any = message.text if is_plain else [encode_part(part) for part in message.parts]
-    made: dict[str, Any] = {"role": message.role, "content": content if message.parts else None}
+    parts, only = message.parts, message.parts[0] if len(message.parts) == 1 else None
+    is_plain = isinstance(only, TextPart) and only.text != "" and only.beside is None
+    content: Any = message.text if is_plain else [encode_part(part) for part in parts] or None
+    made: dict[str, Any] = {"role": message.role, "content": content}
     if message.name is not None:
         made["name"] = message.name
     if message.tool_calls:
         made["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+                **(call.beside or {}),
+            }
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
         made["tool_call_id"] = message.tool_call_id
-    return Raw(_encode(made))
+    if message.is_error:
+        made["is_error"] = True
+    return Raw(_encode(made if message.beside is None else {**message.beside, **made}))
 
 
 def encode_part(part: Part) -> Any:
-    """One content part in this format."""
+    """One content part in this format, with what stands beside it."""
     match part:
         case TextPart():
-            return {"type": "text", "text": part.text}
+            return {"type": "text", "text": part.text, **(part.beside or {})}
         case ImagePart():
             image = {"url": part.url} if part.detail is None else {"url": part.url, "detail": part.detail}
-            return {"type": "image_url", "image_url": image}
+            return {"type": "image_url", "image_url": image, **(part.beside or {})}
         case AudioPart():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
         case FilePart():
             named = {"file_id": part.file_id, "file_data": part.data, "filename": part.filename}
-            return {
-                "type": "file",
-                "file": {name: value for name, value in named.items() if value is not None},
-            }
+            file = {name: value for name, value in named.items() if value is not None}
+            return {"type": "file", "file": file, **(part.beside or {})}
         case RefusalPart():
             return {"type": "refusal", "refusal": part.text}
+        case ReasoningPart():
+            signed = {} if part.signature is None else {"signature": part.signature}
+            return {"type": "reasoning", "text": part.text, **signed}
         case OpaquePart():
             return part.json
-        case _:
-            raise BadRequest(
-                f"A {type(part).__name__} cannot be said in OpenAI's chat format", param="messages"
-            )
 
 
 def chat_request(model: str, messages: tuple[Message, ...], **options: Any) -> ChatRequest:
@@ -360,26 +356,6 @@ class StreamError(Exception):
         self.body = body
 
 
-def usage_of(sent: _Usage | None) -> Usage | None:
-    """Disjoint classes out of OpenAI's overlapping ones. None when neither side was counted."""
-    if sent is None or (sent.prompt_tokens is None and sent.completion_tokens is None):
-        return None
-    prompt, completion = sent.prompt_tokens or 0, sent.completion_tokens or 0
-    into, out = sent.prompt_tokens_details, sent.completion_tokens_details
-    cached = (into.cached_tokens if into else None) or 0
-    heard = (into.audio_tokens if into else None) or 0
-    thought = (out.reasoning_tokens if out else None) or 0
-    spoken = (out.audio_tokens if out else None) or 0
-    return Usage(
-        input=max(prompt - cached - heard, 0),
-        cache_read=cached,
-        audio_input=heard,
-        output=max(completion - thought - spoken, 0),
-        reasoning=thought,
-        audio_output=spoken,
-    )
-
-
 # --- Pieces ---
 
 
@@ -414,8 +390,13 @@ def _tool(sent: _Tool) -> Tool:
     if sent.function is None:
         return Tool(name=sent.type)
     made = sent.function
-    parameters = None if made.parameters is UNSET or made.parameters == _NULL else made.parameters
-    return Tool(name=made.name, description=made.description, parameters=parameters, strict=made.strict)
+    return Tool(
+        name=made.name,
+        description=made.description,
+        parameters=None if made.parameters is UNSET or made.parameters == _NULL else made.parameters,
+        strict=made.strict,
+        beside=_beside(sent.cache_control),
+    )
 
 
 def _messages(sent: list[_Message], raws: list[Raw]) -> tuple[Message, ...]:
@@ -435,6 +416,7 @@ def _made(sent: _Message, raw: Raw) -> Message:
         tool_calls=tuple(_call(call) for call in sent.tool_calls) if sent.tool_calls else (),
         tool_call_id=sent.tool_call_id,
         name=sent.name,
+        is_error=sent.is_error == _TRUE,
         raw=raw,
     )
 
@@ -450,22 +432,38 @@ def _parts(sent: _Message) -> tuple[Part, ...]:
         parts = (TextPart(sent.content),) if sent.content else ()
     elif sent.content is not None:
         parts = tuple(_content_part(raw) for raw in sent.content)
+    if sent.reasoning_content is not UNSET or sent.reasoning is not UNSET:
+        parts = (*_thought(sent), *parts)
     return (*parts, RefusalPart(sent.refusal)) if sent.refusal else parts
+
+
+def _thought(sent: _Message) -> tuple[Part, ...]:
+    """Servers disagree on the field's name, and some keep other things there: only a text is reasoning."""
+    for raw in (sent.reasoning_content, sent.reasoning):
+        if raw is not UNSET and bytes(raw)[:1] == b'"' and raw != b'""':
+            return (ReasoningPart(msgspec.json.decode(raw)),)
+    return ()
+
+
+def _beside(cache_control: Raw | UnsetType) -> Beside | None:
+    return None if cache_control is UNSET else {"cache_control": cache_control}
 
 
 def _content_part(raw: Raw) -> Part:
     sent = _part.decode(raw)
     match sent:
         case _Part(type="text", text=str(text)):
-            return TextPart(text)
+            return TextPart(text, _beside(sent.cache_control))
         case _Part(type="image_url", image_url=_ImageUrl() as image):
-            return ImagePart(url=image.url, detail=image.detail)
+            return ImagePart(image.url, image.detail, _beside(sent.cache_control))
         case _Part(type="input_audio", input_audio=_Audio() as audio):
             return AudioPart(data=audio.data, format=audio.format)
         case _Part(type="file", file=_File() as file):
-            return FilePart(file_id=file.file_id, data=file.file_data, filename=file.filename)
+            return FilePart(file.file_id, file.file_data, file.filename, _beside(sent.cache_control))
         case _Part(type="refusal", refusal=str(text)):
             return RefusalPart(text)
+        case _Part(type="reasoning", text=str(text)):
+            return ReasoningPart(text, sent.signature)
         case _:
             return OpaquePart(type=sent.type, json=raw)
 
