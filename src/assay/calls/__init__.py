@@ -8,6 +8,6 @@ went away.
 """
 
 from assay.calls.caller import Caller
-from assay.calls.types import Answer, Call, CallContext, SpanSink, StreamingAnswer
+from assay.calls.types import Answer, Call, CallContext, EmbeddingAnswer, SpanSink, StreamingAnswer
 
-__all__ = ["Answer", "Call", "CallContext", "Caller", "SpanSink", "StreamingAnswer"]
+__all__ = ["Answer", "Call", "CallContext", "Caller", "EmbeddingAnswer", "SpanSink", "StreamingAnswer"]

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from random import Random
 from typing import TypeVar
 
+from assay.calls.embedding import EmbeddingLedger, embed_at
 from assay.calls.ledger import Ledger
 from assay.calls.plan import Target, backoff_s, for_client, is_retried, moves_on, plan
-from assay.calls.types import Answer, Call, SpanSink, StreamingAnswer
+from assay.calls.types import Answer, Call, EmbeddingAnswer, SpanSink, StreamingAnswer
 from assay.calls.watch import IdleWatch
 from assay.catalog.models import ModelConfig
 from assay.catalog.prices import PriceBook
@@ -83,6 +84,27 @@ class Caller:
             await self._fail(ledger, error)
             raise
         return _Stream(ledger, iterator, early, self._sink)
+
+    async def embed(self, call: Call) -> EmbeddingAnswer:
+        """The vectors for a call whose request is an `EmbeddingRequest`.
+
+        Raises like `complete`, and `BadRequest` for a model that makes none. A fallback is asked for its own vectors: only
+        those of the same model elsewhere can be compared with these.
+        """
+        self._sink.admit()
+        ledger = EmbeddingLedger(call, self._clock, self._prices, keep_content=self._keep_content)
+        try:
+            response = await self._first_that_answers(ledger, embed_at)
+        except asyncio.CancelledError:
+            self._sink.append(ledger.settle(cancelled=True))
+            raise
+        except AssayError as error:
+            await self._fail(ledger, error)
+            raise
+        ledger.embedded(response)
+        kept = await self._sink.keep(ledger.settle())
+        assert ledger.span is not None
+        return EmbeddingAnswer(response=response, span=ledger.span, upstream_ns=ledger.upstream_ns, kept=kept)
 
     def _open(self, call: Call) -> Ledger:
         self._sink.admit()

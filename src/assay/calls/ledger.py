@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import ClassVar
 
 import msgspec
 from msgspec import Raw
@@ -16,18 +17,22 @@ from assay.kit import ids
 from assay.kit.clock import Clock
 from assay.wire.openai_chat import encode_message
 from assay.wire.openai_stream import assemble
-from assay.wire.requests import ChatRequest
+from assay.wire.requests import ChatRequest, CompletionRequest
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.spans import Event, Span, SpanKind, SpanStatus
 from assay.wire.usage import Usage
 
 _encode = msgspec.json.Encoder().encode
 _decode_tools = msgspec.json.Decoder(list[Raw]).decode
-_ELSEWHERE = frozenset({"model", "messages", "prompt", "tools", "assay"})
+_ELSEWHERE = frozenset({"model", "messages", "prompt", "input", "tools", "assay"})
+_OPERATIONS = {"chat": "chat", "completions": "text_completion", "embeddings": "embeddings"}
+"""Endpoint → OpenTelemetry's name of what is done."""
 
 
 class Ledger:
     """Collects what happens to one call. Not thread-safe: it lives in the call's task."""
+
+    kind: ClassVar[SpanKind] = SpanKind.MODEL
 
     __slots__ = (
         "_clock",
@@ -148,8 +153,8 @@ class Ledger:
             parent_id=context.parent_id,
             project=context.project,
             environment=context.environment,
-            name=f"{'chat' if self.call.endpoint == 'chat' else 'text_completion'} {request.model}",
-            kind=SpanKind.MODEL,
+            name=f"{_OPERATIONS[self.call.endpoint]} {request.model}",
+            kind=self.kind,
             start_ns=self.start_ns,
             end_ns=self._clock.now_ns(),
             status=_status(error, cancelled),
@@ -200,7 +205,7 @@ class Ledger:
         request = self.call.request
         if isinstance(request, ChatRequest):
             return tuple([bytes(encode_message(message)) for message in request.messages])
-        return (_encode(request.prompt),)
+        return (_encode(request.prompt),) if isinstance(request, CompletionRequest) else ()
 
     def _output(self) -> tuple[bytes, ...]:
         if self.response is not None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from assay.providers.types import Endpoint
+from assay.wire.embeddings import EmbeddingRequest, EmbeddingResponse
 from assay.wire.requests import ModelRequest
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.spans import Event, Span
@@ -35,7 +36,7 @@ class Call(msgspec.Struct, frozen=True):
     """One request to a model of the catalogue."""
 
     endpoint: Endpoint
-    request: ModelRequest
+    request: ModelRequest | EmbeddingRequest
     context: CallContext
 
 
@@ -43,6 +44,20 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A whole answer with what it took. `kept` is False when the span could not be written in time."""
 
     response: Response
+    span: Span
+    upstream_ns: int
+    kept: bool = True
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """None when a price is unknown."""
+        return self.span.cost_usd
+
+
+class EmbeddingAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Vectors with what they took; like `Answer`."""
+
+    response: EmbeddingResponse
     span: Span
     upstream_ns: int
     kept: bool = True
