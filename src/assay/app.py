@@ -52,7 +52,7 @@ from assay.traces import api as traces_api
 from assay.traces import health, otlp, otlp_api
 from assay.traces import pages as traces_pages
 from assay.traces.dialects import DialectProjector, Pricing
-from assay.ui import assets, reference, shell
+from assay.ui import assets, language, reference, shell
 
 log = logging.getLogger(__name__)
 
@@ -240,6 +240,7 @@ HANDLERS = [
     healthz,
     readyz,
     *assets.handlers,
+    *language.handlers,
     *reference.handlers,
     *access_api.handlers,
     *access_pages.handlers,

@@ -26,7 +26,7 @@ from assay.access import guards
 from assay.errors import AssayError
 from assay.kit import ids, json
 from assay.snapshot import SnapshotSource
-from assay.ui import shell
+from assay.ui import language, shell
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ def build(
         response_class=_Answer,
         dependencies={**provided, "principal": Provide(guards.principal, sync_to_thread=False)},
         guards=[guards.signed_in],
+        before_request=language.listen,
         exception_handlers={
             AssayError: _refuse,
             ValidationException: _invalid,

@@ -6,7 +6,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from assay.access import Role, revoke_key, sessions
-from assay.access.pages import local_path
+from assay.ui.language import local_path
 from assay.kit.clock import SYSTEM
 
 

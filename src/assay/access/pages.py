@@ -21,6 +21,7 @@ from assay.records import Records
 from assay.settings import Settings
 from assay.snapshot import Snapshot, SnapshotSource
 from assay.ui import shell
+from assay.ui.language import local_path
 
 HttpRequest = Request[Any, Any, Any]
 
@@ -170,12 +171,6 @@ def revoke(
     except AssayError as problem:
         return _keys_page(request, principal, records, problem=problem)
     return Redirect("/keys", status_code=303)
-
-
-def local_path(wanted: str) -> str:
-    """Where to go after a login: only ever a path of this server, whatever a link says."""
-    is_local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
-    return wanted if is_local and "\\" not in wanted else "/"
 
 
 def _login_page(

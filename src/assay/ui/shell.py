@@ -5,6 +5,7 @@ Templates are named `room/x.html` and live in `src/assay/<room>/templates/<room>
 may use the macros of `components.html`, the filters of `assay.ui.filters` and these names:
 
     title · path · nav · principal · csrf_token · banners · version · static(path) · here(**changes) · url(path, **query)
+    _(text) · ngettext(one, many, n) · language · languages
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,8 @@ from litestar import Request, Response
 import assay
 from assay.errors import AssayError
 from assay.kit.clock import SYSTEM, Clock
-from assay.ui import assets, filters, words
+from assay.ui import assets, filters, language, words
+from assay.ui.language import later
 
 ROOMS = Path(__file__).parent.parent
 
@@ -71,14 +73,14 @@ class NavItem(msgspec.Struct, frozen=True):
 
 
 NAVIGATION = (
-    NavItem("Overview", "/", "o", "overview"),
-    NavItem("Traces", "/traces", "t", "traces"),
-    NavItem("Tasks", "/tasks", "k", "tasks"),
-    NavItem("Datasets", "/datasets", "d", "datasets"),
-    NavItem("Runs", "/runs", "r", "runs", also=("/comparisons",)),
-    NavItem("Decisions", "/decisions", "c", "decisions"),
-    NavItem("Jobs", "/jobs", "j", "jobs"),
-    NavItem("Keys", "/keys", "y", "keys"),
+    NavItem(later("Overview"), "/", "o", "overview"),
+    NavItem(later("Traces"), "/traces", "t", "traces"),
+    NavItem(later("Tasks"), "/tasks", "k", "tasks"),
+    NavItem(later("Datasets"), "/datasets", "d", "datasets"),
+    NavItem(later("Runs"), "/runs", "r", "runs", also=("/comparisons",)),
+    NavItem(later("Decisions"), "/decisions", "c", "decisions"),
+    NavItem(later("Jobs"), "/jobs", "j", "jobs"),
+    NavItem(later("Keys"), "/keys", "y", "keys"),
 )
 """Every place there can be, in order. `app.py` passes on those whose rooms it registered."""
 
@@ -123,6 +125,8 @@ class Shell:
             "csrf_token": self.csrf_token(request),
             "banners": self.banners(),
             "here": lambda **changes: here(path, query, **changes),
+            "language": language.current(),
+            "languages": language.LANGUAGES,
         }
         fields = {name: getattr(context, name) for name in context.__struct_fields__}
         hidden = fields.keys() & surroundings.keys()
@@ -150,7 +154,10 @@ def environment(rooms: Iterable[str], *, clock: Clock = SYSTEM) -> jinja2.Enviro
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        extensions=["jinja2.ext.i18n"],
     )
+    # Not the new style, which takes whatever passes through for trusted HTML: titles hold names that people chose.
+    made.install_gettext_callables(language._, language.ngettext, newstyle=False)  # type: ignore[attr-defined]
     made.filters.update(filters.table(clock))
     made.globals.update(
         version=assay.__version__,
@@ -193,15 +200,18 @@ def error_page(
 
 
 _ERRORS = {
-    400: ("This cannot be used", "What was sent cannot be used."),
-    401: ("Sign in", "This page is for people who have signed in."),
-    403: ("Not allowed", "Your role does not allow this."),
-    404: ("Not found", "There is no such page."),
-    405: ("Not possible here", "This page does not take that."),
-    413: ("Too large", "That is more than this server takes."),
-    429: ("Too many requests", "A limit is reached. Try again in a moment."),
-    500: ("Something went wrong", "This is a fault of Assay. The log has the details under the id below."),
-    503: ("Not now", "The server cannot take this now. Try again in a moment."),
+    400: (later("This cannot be used"), later("What was sent cannot be used.")),
+    401: (later("Sign in"), later("This page is for people who have signed in.")),
+    403: (later("Not allowed"), later("Your role does not allow this.")),
+    404: (later("Not found"), later("There is no such page.")),
+    405: (later("Not possible here"), later("This page does not take that.")),
+    413: (later("Too large"), later("That is more than this server takes.")),
+    429: (later("Too many requests"), later("A limit is reached. Try again in a moment.")),
+    500: (
+        later("Something went wrong"),
+        later("This is a fault of Assay. The log has the details under the id below."),
+    ),
+    503: (later("Not now"), later("The server cannot take this now. Try again in a moment.")),
 }
 
 
