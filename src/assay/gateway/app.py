@@ -2,18 +2,19 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from assay.access import Principal, Right, authenticate
-from assay.calls import Call, CallContext, Caller, StreamingAnswer
-from assay.errors import AssayError, Forbidden, MethodNotAllowed, NotFound
+from assay.access import Principal, authenticate
+from assay.calls import Call, Caller, StreamingAnswer
+from assay.errors import AssayError, MethodNotAllowed, NotFound
+from assay.gateway.calling import check_may_call, context_of, label, label_cost
+from assay.gateway.embeddings import Embeddings
 from assay.gateway.exchange import AsgiExchange, Departure, Exchange, Receive, Scope, Send
 from assay.gateway.origin import Origin, read_origin
 from assay.gateway.refusals import refuse
-from assay.kit import json, money
+from assay.kit import json
 from assay.providers.types import Endpoint
 from assay.snapshot import SnapshotSource
 from assay.tasks.calling import TaskCalls, is_task
@@ -44,6 +45,7 @@ class Gateway:
         self.routes: dict[str, tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]] = {
             "/v1/chat/completions": ("POST", self._chat),
             "/v1/completions": ("POST", self._completions),
+            "/v1/embeddings": ("POST", Embeddings(caller, max_body_bytes=max_body_bytes)),
             "/v1/models": ("GET", self._models),
         }
 
@@ -74,11 +76,7 @@ class Gateway:
         await self._answer(exchange, principal, "completions")
 
     async def _answer(self, exchange: Exchange, principal: Principal, endpoint: Endpoint) -> None:
-        if not principal.may(Right.CALL):
-            raise Forbidden(
-                f"A key with the role {principal.role.value!r} calls no models",
-                hint="Use a key with the role app.",
-            )
+        check_may_call(principal)
         request = await _decoded(endpoint, await exchange.body(self._max_body_bytes))
         origin = read_origin(exchange.headers, request.assay, principal)
         exchange.trace_id = origin.trace_id
@@ -98,16 +96,7 @@ class Gateway:
     def _prepare(
         self, endpoint: Endpoint, request: ModelRequest, origin: Origin, principal: Principal
     ) -> Call:
-        context = CallContext(
-            project=principal.project,
-            environment=origin.environment,
-            key_id=principal.key_id,
-            user=origin.user,
-            session=origin.session,
-            tags=origin.tags,
-            trace_id=origin.trace_id,
-            parent_id=origin.parent_id,
-        )
+        context = context_of(origin, principal)
         if not is_task(request.model):
             return Call(endpoint, request, context)
         return self._tasks.prepare(self._snapshot.current, endpoint, request, origin.inputs, context)
@@ -115,16 +104,21 @@ class Gateway:
     async def _whole(self, exchange: Exchange, call: Call) -> None:
         answer = await self._caller.complete(call)
         span = answer.span
-        _label(exchange, call, span.trace_id, answer.upstream_ns, model=span.model or "", kept=answer.kept)
-        if answer.cost_usd is not None:
-            exchange.out.append((b"x-assay-cost-usd", money.text(answer.cost_usd).encode()))
-        exchange.out.append((b"x-assay-attempts", str(span.attempts).encode()))
+        label(
+            exchange,
+            call.context,
+            span.trace_id,
+            answer.upstream_ns,
+            model=span.model or "",
+            kept=answer.kept,
+        )
+        label_cost(exchange, span)
         await exchange.respond(200, answer.response.raw)
 
     async def _stream(self, exchange: Exchange, call: Call, *, trailer: bool) -> None:
         answer = await self._caller.stream(call)
         try:
-            _label(exchange, call, answer.trace_id, answer.upstream_ns, model=answer.model)
+            label(exchange, call.context, answer.trace_id, answer.upstream_ns, model=answer.model)
             await exchange.start_events()
             async for event in answer.events():
                 if event.raw is not None:
@@ -158,23 +152,6 @@ async def _decoded(endpoint: Endpoint, body: bytes) -> ModelRequest:
     """A large body is read in a thread, so that other calls go on meanwhile."""
     decode = _DECODERS[endpoint]
     return decode(body) if len(body) < LARGE_BODY_BYTES else await asyncio.to_thread(decode, body)
-
-
-def _label(
-    exchange: Exchange, call: Call, trace_id: str, upstream_ns: int, *, model: str, kept: bool = True
-) -> None:
-    """The headers that both kinds of answer carry."""
-    overhead_ms = (time.perf_counter_ns() - exchange.began_ns - upstream_ns) / 1e6
-    exchange.out += (
-        (b"x-assay-trace-id", trace_id.encode()),
-        (b"x-assay-model", model.encode()),
-        (b"x-assay-cache", b"none"),
-        (b"x-assay-overhead-ms", f"{overhead_ms:.3f}".encode()),
-    )
-    if call.context.variant is not None:
-        exchange.out.append((b"x-assay-variant", call.context.variant.encode()))
-    if not kept:
-        exchange.out.append((b"x-assay-kept", b"false"))
 
 
 def _trailer(answer: StreamingAnswer) -> bytes:

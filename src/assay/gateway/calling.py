@@ -1,0 +1,64 @@
+"""What every endpoint that calls a model does around the call: who may, whose call it is, and what its answer says of it."""
+
+import time
+
+from assay.access import Principal, Right
+from assay.calls import CallContext
+from assay.errors import Forbidden
+from assay.gateway.exchange import Exchange
+from assay.gateway.origin import Origin
+from assay.kit import money
+from assay.wire.spans import Span
+
+
+def check_may_call(principal: Principal) -> None:
+    """Raises `Forbidden` for a key that calls no models."""
+    if not principal.may(Right.CALL):
+        raise Forbidden(
+            f"A key with the role {principal.role.value!r} calls no models",
+            hint="Use a key with the role app.",
+        )
+
+
+def context_of(origin: Origin, principal: Principal) -> CallContext:
+    """Whose call it is."""
+    return CallContext(
+        project=principal.project,
+        environment=origin.environment,
+        key_id=principal.key_id,
+        user=origin.user,
+        session=origin.session,
+        tags=origin.tags,
+        trace_id=origin.trace_id,
+        parent_id=origin.parent_id,
+    )
+
+
+def label(
+    exchange: Exchange,
+    context: CallContext,
+    trace_id: str,
+    upstream_ns: int,
+    *,
+    model: str,
+    kept: bool = True,
+) -> None:
+    """The headers that every answer carries."""
+    overhead_ms = (time.perf_counter_ns() - exchange.began_ns - upstream_ns) / 1e6
+    exchange.out += (
+        (b"x-assay-trace-id", trace_id.encode()),
+        (b"x-assay-model", model.encode()),
+        (b"x-assay-cache", b"none"),
+        (b"x-assay-overhead-ms", f"{overhead_ms:.3f}".encode()),
+    )
+    if context.variant is not None:
+        exchange.out.append((b"x-assay-variant", context.variant.encode()))
+    if not kept:
+        exchange.out.append((b"x-assay-kept", b"false"))
+
+
+def label_cost(exchange: Exchange, span: Span) -> None:
+    """And those of an answer that is whole. Without a price there is no cost, rather than none to pay."""
+    if span.cost_usd is not None:
+        exchange.out.append((b"x-assay-cost-usd", money.text(span.cost_usd).encode()))
+    exchange.out.append((b"x-assay-attempts", str(span.attempts).encode()))
