@@ -40,6 +40,18 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     fields: Fields = {}
 
 
+class MessagesRequest(ChatRequest, frozen=True, kw_only=True):
+    """The same in Anthropic's format: `fields` are that format's, `messages` begin with the system prompt and have each tool
+    result as a message of its own. `version` and `beta` are the client's headers: they say how the fields are meant.
+
+    `places` says for each message where it stood, e.g. `messages[3].content[0]`.
+    """
+
+    places: tuple[str, ...] = ()
+    version: str | None = None
+    beta: str | None = None
+
+
 class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request to continue a text. `prompt` is one text, several, or token ids as OpenAI allows."""
 
