@@ -51,3 +51,4 @@ browser:
 
 weights: setup
 	@$(BIN)/assay models pull smollm2-135m || echo "No weights: tests marked local_model will skip."
+	@$(BIN)/assay models pull minilm || echo "No weights: tests marked local_encoder will skip."

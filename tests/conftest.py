@@ -25,6 +25,7 @@ BROWSER_FLAGS = [
     "--disable-sync",
 ]
 WEIGHTS = Path(__file__).parents[1] / ".assay/models/smollm2-135m.gguf"
+ENCODER = WEIGHTS.with_name("minilm.gguf")
 
 
 def _loopback_only(event: str, arguments: tuple[Any, ...]) -> None:
@@ -46,6 +47,8 @@ def _missing(marker: str) -> str | None:
         return "ASSAY_TEST_DATA names no folder with the larger data sets"
     if marker == "local_model" and not WEIGHTS.exists():
         return f"{WEIGHTS} is not there; `make weights` brings it"
+    if marker == "local_encoder" and not ENCODER.exists():
+        return f"{ENCODER} is not there; `make weights` brings it"
     if marker == "linux" and not sys.platform.startswith("linux"):
         return "uses a facility that only Linux has"
     return None
@@ -68,6 +71,12 @@ def data_sets() -> Path:
 def weights() -> Path:
     """The weights of SmolLM2-135M-Instruct; for tests marked `local_model`."""
     return WEIGHTS
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Path:
+    """The weights of all-MiniLM-L6-v2; for tests marked `local_encoder`."""
+    return ENCODER
 
 
 @pytest.fixture(scope="module")
