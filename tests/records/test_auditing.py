@@ -27,6 +27,15 @@ doors = Table(
         verbs={"closed_at_ns": ("closed", "opened")},
     ),
 )
+paints = Table(
+    "paints",
+    doors.metadata,
+    Column("project", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("door", Text),
+    Column("colour", Text),
+    info=audited("paint", subject=("door",), shows=("colour",), succeeds=True),
+)
 steps = Table(
     "steps", doors.metadata, Column("id", Text, primary_key=True), info=unaudited("nobody minds a step")
 )
@@ -124,6 +133,26 @@ def test_statements_that_change_nothing_that_is_shown_tell_nothing(house: House)
     assert house.do(update(doors).where(doors.c.name == "none").values(colour="x")) == []
     assert house.do(delete(doors).where(doors.c.name == "none")) == []
     assert house.do(insert(steps).values(id="1"), insert(walls).values(id="1")) == []
+
+
+def test_a_row_that_takes_the_place_of_another_is_told_as_its_change(house: House) -> None:
+    def paint(paint_id: str, colour: str, *, project: str = "p", door: str = "front") -> Any:
+        return insert(paints).values(project=project, id=paint_id, door=door, colour=colour)
+
+    changes = house.do(
+        paint("1", "red"),
+        paint("2", "blue"),
+        paint("3", "green", door="back"),
+        paint("4", "grey", project="q"),
+        paint("5", "white"),
+    )
+    assert [(change.action, change.before, change.after) for change in changes] == [
+        ("paint.created", None, {"colour": "red"}),
+        ("paint.changed", {"colour": "red"}, {"colour": "blue"}),
+        ("paint.created", None, {"colour": "green"}),
+        ("paint.created", None, {"colour": "grey"}),
+        ("paint.changed", {"colour": "blue"}, {"colour": "white"}),
+    ]
 
 
 def test_the_two_kinds_of_careful_insert_tell_what_they_did(house: House) -> None:

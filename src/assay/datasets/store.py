@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Select, Table, Text, func, select
 
 from assay.datasets.types import Case, DatasetSummary, DatasetVersion
-from assay.records import Json, insert_new, metadata
+from assay.records import Json, audited, insert_new, metadata, unaudited
 
 versions = Table(
     "dataset_versions",
@@ -20,6 +20,7 @@ versions = Table(
     Column("actor", Text, nullable=False),
     Column("notes", Text),
     Column("created_at_ns", BigInteger, nullable=False),
+    info=audited("dataset", subject=("name", "version"), shows=("cases", "splits", "hash", "notes")),
 )
 cases = Table(
     "dataset_cases",
@@ -32,6 +33,7 @@ cases = Table(
     Column("split", Text),
     Column("hash", Text, nullable=False),
     Column("body", Json(Case), nullable=False),
+    info=unaudited("part of a version, whose hash covers them"),
 )
 _BATCH = 1000
 

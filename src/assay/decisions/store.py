@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, Column, Connection, Index, Table, Text, insert, select, tuple_
 
 from assay.decisions.types import Decision, Evidence, Kind
-from assay.records import Json, metadata
+from assay.records import Json, metadata, unaudited
 from assay.wire.verdicts import Verdict
 
 decisions = Table(
@@ -19,6 +19,7 @@ decisions = Table(
     Column("evidence", Json(Evidence), nullable=False),
     Column("note", Text),
     Index("ix_decisions_project_subject", "project", "subject"),
+    info=unaudited("a log of its own"),
 )
 
 _PLACE = (decisions.c.at_ns, decisions.c.id)

@@ -17,7 +17,7 @@ from assay.evals.types import (
     RunScorer,
     RunSummary,
 )
-from assay.records import Json, Money, metadata, upsert
+from assay.records import Json, Money, audited, metadata, unaudited, upsert
 from assay.wire.verdicts import Verdict
 
 Which = Literal["all", "wrong", "errors"]
@@ -44,6 +44,7 @@ runs = Table(
     Column("created_at_ns", BigInteger, nullable=False),
     Column("ended_at_ns", BigInteger),
     Column("summary", Json(RunSummary)),
+    info=audited("run", subject=("id",), shows=("task", "variant", "dataset", "dataset_version", "split")),
 )
 outputs = Table(
     "eval_outputs",
@@ -52,6 +53,7 @@ outputs = Table(
     Column("run_id", Text, primary_key=True),
     Column("case_id", Text, primary_key=True),
     Column("output", Text, nullable=False),
+    info=unaudited("part of a run"),
 )
 results = Table(
     "eval_results",
@@ -73,6 +75,7 @@ results = Table(
     Column("latency_ms", Float),
     Column("is_cached", Boolean, nullable=False),
     Column("at_ns", BigInteger, nullable=False),
+    info=unaudited("part of a run"),
 )
 cache = Table(
     "eval_cache",
@@ -86,6 +89,7 @@ cache = Table(
     Column("span_id", Text),
     Column("latency_ms", Float),
     Column("created_at_ns", BigInteger, nullable=False),
+    info=unaudited("answers that are known already"),
 )
 comparisons = Table(
     "eval_comparisons",
@@ -98,6 +102,7 @@ comparisons = Table(
     Column("options", Json(ComparisonOptions), nullable=False),
     Column("actor", Text, nullable=False),
     Column("created_at_ns", BigInteger, nullable=False),
+    info=audited("comparison", subject=("id",), shows=("baseline", "candidate", "options")),
 )
 _BATCH = 1000
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from assay.errors import NotFound
 from assay.jobs.types import Job, JobLine, Status
-from assay.records import Json, metadata
+from assay.records import Json, audited, metadata, unaudited
 
 KEPT_LINES = 1000
 """Lines of a log that are kept, the newest."""
@@ -46,6 +46,12 @@ jobs = Table(
     Column("started_at_ns", BigInteger),
     Column("ended_at_ns", BigInteger),
     Index("ix_jobs_project_status", "project", "status"),
+    info=audited(
+        "job",
+        subject=("kind", "id"),
+        shows=("cancel_asked",),
+        verbs={"cancel_asked": ("cancelled", "resumed")},
+    ),
 )
 
 lines = Table(
@@ -57,6 +63,7 @@ lines = Table(
     Column("at_ns", BigInteger, nullable=False),
     Column("text", Text, nullable=False),
     ForeignKeyConstraint(["project", "job_id"], ["jobs.project", "jobs.id"]),
+    info=unaudited("the log of a job"),
 )
 
 _UNFINISHED = (Status.QUEUED, Status.RUNNING)

@@ -5,7 +5,7 @@ from sqlalchemy import BigInteger, Column, Connection, Row, Table, Text, func, s
 
 from assay.prompts.content import PromptContent
 from assay.prompts.types import Label, PromptSummary, PromptVersion
-from assay.records import Json, insert_new, metadata, upsert
+from assay.records import Json, audited, insert_new, metadata, upsert
 
 versions = Table(
     "prompt_versions",
@@ -19,6 +19,7 @@ versions = Table(
     Column("actor", Text, nullable=False),
     Column("notes", Text),
     Column("created_at_ns", BigInteger, nullable=False),
+    info=audited("prompt", subject=("name", "version"), shows=("hash", "notes")),
 )
 labels = Table(
     "prompt_labels",
@@ -29,6 +30,7 @@ labels = Table(
     Column("version", BigInteger, nullable=False),
     Column("actor", Text, nullable=False),
     Column("moved_at_ns", BigInteger, nullable=False),
+    info=audited("label", subject=("name", "label"), shows=("version",)),
 )
 
 

@@ -35,6 +35,7 @@ class Audited(msgspec.Struct, frozen=True):
     subject: tuple[str, ...]
     shows: tuple[str, ...]
     verbs: Mapping[str, tuple[str, str]]
+    succeeds: bool
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,11 +58,13 @@ def audited(
     subject: Sequence[str],
     shows: Sequence[str] = (),
     verbs: Mapping[str, tuple[str, str]] = {},
+    succeeds: bool = False,
 ) -> dict[str, Any]:
     """For `Table(info=…)`: a row is a `noun`, the columns of `subject` joined by `/` tell it apart, those of `shows` are
     shown. `verbs` maps a column to the words for its being set and its being cleared, which stand instead of "changed",
-    e.g. `{"revoked_at_ns": ("revoked", "restored")}`."""
-    return {_WATCHED: Audited(noun, tuple(subject), tuple(shows), verbs)}
+    e.g. `{"revoked_at_ns": ("revoked", "restored")}`. With `succeeds` a new row takes the place of the newest one before
+    it with the same subject, and is told as a change of that."""
+    return {_WATCHED: Audited(noun, tuple(subject), tuple(shows), verbs, succeeds)}
 
 
 def unaudited(why: str) -> dict[str, Any]:
@@ -98,7 +101,7 @@ def watch(engine: Engine) -> None:
             return
         del tx.info[_PENDING]
         _, look, before = pending
-        tx.info[_CHANGES] += look.differences(before, look.at_keys(before).rows(tx))
+        tx.info[_CHANGES] += look.differences(tx, before, look.at_keys(before).rows(tx))
 
 
 def begin(tx: Connection) -> None:
@@ -146,11 +149,26 @@ class _Look:
             return self
         return _at(self.table, self.said, list(before))
 
-    def differences(self, before: dict[Key, Row], after: dict[Key, Row]) -> list[Change]:
+    def differences(self, tx: Connection, before: dict[Key, Row], after: dict[Key, Row]) -> list[Change]:
         """What became of each row."""
-        keys = dict.fromkeys((*before, *after))
-        changes = (self._difference(before.get(key), after.get(key)) for key in keys)
-        return [change for change in changes if change is not None]
+        changes = []
+        for key in dict.fromkeys((*before, *after)):
+            was, now = before.get(key), after.get(key)
+            if was is None and now is not None and self.said.succeeds:
+                was = self._predecessor(tx, now)
+            if (change := self._difference(was, now)) is not None:
+                changes.append(change)
+        return changes
+
+    def _predecessor(self, tx: Connection, row: Row) -> Row | None:
+        """The row whose place a new one takes: of the same project and subject, the one with the highest key below it."""
+        same = ("project", *self.said.subject) if "project" in row else self.said.subject
+        *_, last = self._key
+        query = select(*(self.table.c[name] for name in self._names)).where(
+            *(self.table.c[name] == row[name] for name in same), self.table.c[last] < row[last]
+        )
+        found = tx.execute(query.order_by(self.table.c[last].desc()).limit(1)).mappings().first()
+        return None if found is None else dict(found)
 
     def _difference(self, before: Row | None, after: Row | None) -> Change | None:
         said, row = self.said, after or before or {}
@@ -177,7 +195,7 @@ def _shown(row: Row | None, names: Sequence[str], *, whole: bool) -> dict[str, A
     """These columns for the log; of a row that came or went as a whole, those that say something."""
     if row is None:
         return {}
-    kept = [name for name in names if not (whole and row[name] is None)]
+    kept = [name for name in names if not (whole and row[name] in (None, False))]
     return {name.removesuffix("_ns"): _readable(name, row[name]) for name in kept}
 
 

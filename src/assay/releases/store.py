@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import BigInteger, Column, Connection, Row, Table, Text, func, select
 
-from assay.records import Json, metadata, upsert
+from assay.records import Json, audited, metadata, unaudited, upsert
 from assay.releases.types import Release
 
 releases = Table(
@@ -21,6 +21,12 @@ releases = Table(
     Column("note", Text),
     Column("comparison_id", Text),
     Column("restores", Text),
+    info=audited(
+        "release",
+        subject=("task", "environment"),
+        shows=("variants", "note", "comparison_id", "restores"),
+        succeeds=True,
+    ),
 )
 file_releases = Table(
     "file_releases",
@@ -28,6 +34,7 @@ file_releases = Table(
     Column("project", Text, primary_key=True),
     Column("task", Text, primary_key=True),
     Column("variants", Json(dict[str, float]), nullable=False),
+    info=unaudited("what the file said last, to tell whether it says something new"),
 )
 """What the configuration file last said, so that saying it again does not undo what people decided since."""
 

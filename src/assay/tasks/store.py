@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Row, Table, Text, select
 
-from assay.records import Json, insert_new, metadata, upsert
+from assay.records import Json, audited, insert_new, metadata, upsert
 from assay.tasks.types import Task, Variant, VariantSpec
 
 tasks = Table(
@@ -16,6 +16,7 @@ tasks = Table(
     Column("name", Text, primary_key=True),
     Column("allow_system", Boolean, nullable=False),
     Column("created_at_ns", BigInteger, nullable=False),
+    info=audited("task", subject=("name",), shows=("allow_system",)),
 )
 variants = Table(
     "task_variants",
@@ -28,6 +29,7 @@ variants = Table(
     Column("inputs", Json(tuple[str, ...]), nullable=False),
     Column("actor", Text, nullable=False),
     Column("created_at_ns", BigInteger, nullable=False),
+    info=audited("variant", subject=("task", "name"), shows=("hash",)),
 )
 
 
