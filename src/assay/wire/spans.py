@@ -33,6 +33,10 @@ class SpanKind(StrEnum):
     OTHER = "other"
 
 
+CALL_KINDS = frozenset({SpanKind.MODEL, SpanKind.EMBEDDING})
+"""An upstream was asked: their tokens and their cost are counted."""
+
+
 class SpanStatus(StrEnum):
     """How it ended."""
 
