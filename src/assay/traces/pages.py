@@ -12,31 +12,23 @@ from assay.access.types import Principal, Right
 from assay.errors import BadRequest
 from assay.kit import json
 from assay.spans import Collector, SpanStore
-from assay.spans.types import Group, SpanFilter, StoredSpan, TraceRow, Traffic
+from assay.spans.types import Group, StoredSpan, TraceRow, Traffic
 from assay.traces import answers
 from assay.traces.api import filter_of, found_soon
 from assay.traces.conversation import Turns, tools, turns
 from assay.traces.dialects.raw import shown as attributes_of
+from assay.traces.menus import filter_of_everything, menus, ranges_with
 from assay.traces.overview import Overview, read_overview
 from assay.traces.pictures import Picture, pictures_of
 from assay.traces.query import DEFAULT_LAST
 from assay.traces.waterfall import Waterfall, chosen, lay_out
 from assay.ui import shell
-from assay.ui.filters import clip, visible
 from assay.wire.messages import Tool
 from assay.wire.scores import Score
-from assay.wire.spans import SpanStatus
 
 HttpRequest = Request[Any, Any, Any]
 Tab = Literal["conversation", "details", "raw"]
 
-RANGES = (
-    ("1h", "Last hour"),
-    ("24h", "Last 24 hours"),
-    ("7d", "Last 7 days"),
-    ("30d", "Last 30 days"),
-    ("365d", "Last year"),
-)
 _PAGE = 50
 _SPANS = 300
 
@@ -99,7 +91,7 @@ def show_overview(
     overview: Overview = read_overview(span_store, filter)
     context = OverviewContext(
         last=last,
-        ranges=_with(RANGES, last),
+        ranges=ranges_with(last),
         total=overview.total,
         by_model=overview.by_model,
         pictures=pictures_of(overview),
@@ -134,8 +126,8 @@ def list_traces(
         next=next_cursor,
         is_first=cursor is None,
         chosen={"last": DEFAULT_LAST, **given},
-        ranges=_with(RANGES, given.get("last")),
-        choices=_choices(span_store, filter, given),
+        ranges=ranges_with(given.get("last")),
+        choices=menus(span_store, filter, given),
         is_filtered=any(value for name, value in given.items() if name != "last"),
         problem=problem,
     )
@@ -180,29 +172,6 @@ def show_trace(
 
 
 _DAY_NS = 86_400_000_000_000
-
-
-def filter_of_everything(principal: Principal) -> SpanFilter:
-    """All of a project, for the choices that a form offers when its own filter cannot be read."""
-    return SpanFilter(project=principal.project, from_ns=0, to_ns=1 << 62)
-
-
-def _choices(store: SpanStore, filter: SpanFilter, given: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
-    """What each menu of the form offers: any, what is there in the time range, and what is chosen now."""
-    whole = SpanFilter(project=filter.project, from_ns=filter.from_ns, to_ns=filter.to_ns)
-    found = {facet.field: [value for value, _ in facet.values] for facet in store.facets(whole)}
-    found["status"] = [status.value for status in SpanStatus]
-    menus = {}
-    for field, values in found.items():
-        now = given.get(field)
-        offered = values if not now or now in values else [*values, now]
-        menus[field] = [("", "any"), *((value, visible(clip(value, 60))) for value in offered)]
-    return menus
-
-
-def _with(ranges: tuple[tuple[str, str], ...], last: str | None) -> tuple[tuple[str, str], ...]:
-    known = {value for value, _ in ranges}
-    return ranges if not last or last in known else (*ranges, (last, f"Last {last}"))
 
 
 def _facts(stored: StoredSpan) -> list[tuple[str, Any]]:

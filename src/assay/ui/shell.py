@@ -173,6 +173,11 @@ def environment(rooms: Iterable[str], *, clock: Clock = SYSTEM) -> jinja2.Enviro
     return made
 
 
+def fragment(request: Request[Any, Any, Any], template: str, context: msgspec.Struct) -> str:
+    """A template that does not extend `shell.html`, as text: a part of a page for whoever sends it on."""
+    return cast("Shell", request.app.state.shell).render(request, template, context, title="")
+
+
 def page(
     request: Request[Any, Any, Any], template: str, context: msgspec.Struct, *, title: str, status: int = 200
 ) -> Response[str]:
