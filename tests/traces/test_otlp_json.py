@@ -3,13 +3,16 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.kit import json
 from assay.traces import otlp_json
 from assay.traces.otlp import Reading, Sender, Unreadable
 from assay.wire.spans import OtelSpan
+
+patient = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Other work may share the machine."""
 
 SENDER = Sender("default", "key", "staging")
 SPAN = {
@@ -149,6 +152,7 @@ nested = st.recursive(
 )
 
 
+@patient
 @given(
     st.sampled_from(["traceId", "kind", "attributes", "events", "links", "status", "startTimeUnixNano"]),
     nested,

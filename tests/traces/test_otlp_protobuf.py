@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -13,6 +13,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SentSpan
 from assay.traces import otlp_protobuf
 from assay.traces.otlp import MAX_ATTRIBUTES, Sender, Unreadable
 from assay.wire.spans import OtelSpan
+
+patient = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Other work may share the machine."""
 
 SENDER = Sender("default")
 START_NS = 1_760_000_000_000_000_000
@@ -88,6 +91,7 @@ def only(request: ExportTraceServiceRequest) -> OtelSpan:
     return span
 
 
+@patient
 @given(attributes, attributes, attributes)
 def test_attributes_are_those_that_the_official_classes_wrote(
     own: dict[str, Any], of_event: dict[str, Any], of_resource: dict[str, Any]
@@ -176,12 +180,14 @@ def test_too_many_spans_are_refused_as_a_whole(monkeypatch: pytest.MonkeyPatch) 
         otlp_protobuf.decode(a_request(a_span(), a_span(), a_span()).SerializeToString(), SENDER)
 
 
+@patient
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     with contextlib.suppress(Unreadable):
         otlp_protobuf.decode(body, SENDER)
 
 
+@patient
 @given(st.data())
 def test_a_request_with_flipped_bytes_is_read_or_refused(data: st.DataObject) -> None:
     body = bytearray(
@@ -196,6 +202,7 @@ def test_a_request_with_flipped_bytes_is_read_or_refused(data: st.DataObject) ->
     assert all(len(span.trace_id) == 32 and span.start_ns > 0 for span in reading.spans)
 
 
+@patient
 @given(st.integers(0, 400))
 def test_a_request_that_was_cut_off_is_never_taken_for_whole(length: int) -> None:
     body = a_request(a_span(), a_span()).SerializeToString()

@@ -69,6 +69,7 @@ async def take_traces(
         spool=spool,
         quarantine=collector.quarantine,
         max_body_bytes=int(settings.max_body_mb * 2**20),
+        keep_content=settings.content == "full",
     )
     return Response(
         otlp_bodies.success(format, rejected=taken.refused, message=taken.message), media_type=format

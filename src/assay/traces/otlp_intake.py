@@ -12,6 +12,7 @@ from assay.errors import BadRequest, TooLarge, Unavailable
 from assay.kit.clock import SYSTEM, Clock
 from assay.spans import Quarantine, Receipt, Spool
 from assay.traces import otlp_json, otlp_protobuf
+from assay.traces.dialects import without_content
 from assay.traces.otlp import Reading, Sender, Unreadable, chunks
 from assay.traces.otlp_bodies import Format, inflate
 
@@ -38,6 +39,7 @@ async def take(
     spool: Spool,
     quarantine: Quarantine,
     max_body_bytes: int,
+    keep_content: bool = True,
     clock: Clock = SYSTEM,
 ) -> Taken:
     """Keep the spans of a request. Raises `BadRequest` when nothing in it can be used, `TooLarge` past a limit,
@@ -46,6 +48,8 @@ async def take(
 
     def work() -> tuple[Reading, Receipt | None]:
         reading = _read(inflate(body, encoding, max_body_bytes), format, sender)
+        if not keep_content:
+            reading.spans = [without_content(span) for span in reading.spans]
         return reading, _append(spool, reading)
 
     reading, receipt = await asyncio.to_thread(work)

@@ -1,10 +1,13 @@
 """Counts that overlap are taken apart, and no token is lost or counted twice."""
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.traces.dialects.counting import disjoint
 from assay.wire.usage import Usage
+
+patient = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Other work may share the machine."""
 
 some = st.none() | st.integers(0, 10_000)
 
@@ -20,6 +23,7 @@ def test_nothing_counted_is_unknown_and_one_side_is_not() -> None:
     assert disjoint(input=None, output=5) == Usage(output=5)
 
 
+@patient
 @given(st.integers(0, 10_000), st.integers(0, 10_000), some, some, some)
 def test_what_includes_the_cached_tokens_still_sums_up(
     input: int, output: int, read: int | None, written: int | None, thought: int | None

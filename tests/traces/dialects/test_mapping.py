@@ -13,6 +13,13 @@ from assay.traces.dialects import RULES, DialectProjector, Pricing, mapping
 from assay.wire.scores import Score, ScoreSource
 from assay.wire.spans import OtelSpan, Span, SpanEvent, SpanKind, SpanStatus
 
+patient = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+"""Other work may share the machine."""
+
 
 def projected(span: OtelSpan, pricing: Pricing | None = None) -> Span:
     """The row that it becomes."""
@@ -185,7 +192,7 @@ anything = st.recursive(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@patient
 @given(st.dictionaries(st.sampled_from(KEYS), anything, max_size=8))
 def test_whatever_the_attributes_hold_a_row_comes_out(
     caplog: Any, sent: Any, attributes: dict[str, Any]

@@ -3,12 +3,15 @@
 import math
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.kit import json
 from assay.traces.dialects import DialectProjector, raw
 from assay.wire.spans import OtelSpan, Span, SpanEvent, SpanLink
+
+patient = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Other work may share the machine."""
 
 values = st.recursive(
     st.none()
@@ -34,6 +37,7 @@ def projected(span: OtelSpan) -> Span:
     return row
 
 
+@patient
 @given(st.dictionaries(names, values, max_size=8), st.dictionaries(st.text(), values, max_size=3))
 def test_a_span_is_restored_to_what_was_sent(attributes: dict[str, Any], more: dict[str, Any]) -> None:
     span = OtelSpan(
@@ -93,6 +97,7 @@ def test_a_conversation_of_fifty_turns_costs_fifty_messages(sent: Any) -> None:
     assert sum(map(len, kept)) < 3 * len(turns(50))
 
 
+@patient
 @given(
     st.text(max_size=3000)
     | st.lists(st.text(max_size=300), max_size=30).map(lambda value: json.encode(value).decode())

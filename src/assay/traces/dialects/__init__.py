@@ -5,7 +5,8 @@ them and makes the wide row; the row keeps all that was sent and the version of 
 again when the rules have learned more.
 """
 
+from assay.traces.dialects.content import without_content
 from assay.traces.dialects.mapping import RULES, DialectProjector
 from assay.traces.dialects.pricing import Pricing
 
-__all__ = ["RULES", "DialectProjector", "Pricing"]
+__all__ = ["RULES", "DialectProjector", "Pricing", "without_content"]

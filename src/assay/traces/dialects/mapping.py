@@ -11,7 +11,7 @@ from assay.kit.names import check_name
 from assay.traces.dialects import genai, openinference, own, raw
 from assay.traces.dialects.pricing import Pricing
 from assay.traces.dialects.types import NOTHING, Meaning, merged
-from assay.wire.spans import Event, OtelSpan, Span, SpanKind, SpanStatus
+from assay.wire.spans import CALL_KINDS, Event, OtelSpan, Span, SpanKind, SpanStatus
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class DialectProjector:
 
     def _made(self, sent: OtelSpan, said: Meaning, mapping: str) -> Span:
         kind = said.kind or SpanKind.OTHER
-        is_call = kind is SpanKind.MODEL
+        is_call = kind in CALL_KINDS
         amount, price_id = (
             self._pricing.cost(said, sent.start_ns) if self._pricing and is_call else (None, None)
         )

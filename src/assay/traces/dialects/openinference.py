@@ -11,7 +11,7 @@ from assay.wire.spans import OtelSpan, SpanKind
 
 _KINDS = {
     "LLM": SpanKind.MODEL,
-    "EMBEDDING": SpanKind.MODEL,
+    "EMBEDDING": SpanKind.EMBEDDING,
     "AGENT": SpanKind.AGENT,
     "TOOL": SpanKind.TOOL,
     "RETRIEVER": SpanKind.RETRIEVAL,
