@@ -40,22 +40,27 @@ class Kept:
 
 
 class Pipeline:
-    """A caller over the providers `a` and `b`, with what went in and what was kept. With `waits` delays never end."""
+    """A caller over the providers `a` and `b`, with what went in and what was kept. With `waits` delays never end. The
+    provider `a` has `keys` keys, `key-0` and so on."""
 
-    def __init__(self, a: Script, b: Script | None = None, *, waits: bool = False, **model: Any) -> None:
+    def __init__(
+        self, a: Script, b: Script | None = None, *, waits: bool = False, keys: int = 1, **model: Any
+    ) -> None:
         self.clock = FakeClock(runs_ahead=not waits)
         self.simulations = {
             name: Simulation(script, clock=self.clock) for name, script in (("a", a), ("b", b or Script()))
         }
+        self._keys = {"a": keys, "b": 1}
         self._providers = {
-            name: OpenAIProvider(
+            (name, key): OpenAIProvider(
                 name=name,
                 base_url="http://sim/v1",
-                api_key=None,
+                api_key=f"key-{key}" if keys > 1 else None,
                 transport=SimulatedTransport(simulation),
                 clock=self.clock,
             )
             for name, simulation in self.simulations.items()
+            for key in range(self._keys[name])
         }
         table = {"route": [{"provider": "a", "model": "up-a"}], "retries": 0, **model}
         price = {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2}
@@ -73,9 +78,13 @@ class Pipeline:
             draw=lambda: 0.5,
         )
 
-    def get(self, name: str) -> OpenAIProvider:
+    def get(self, name: str, key: int = 0) -> OpenAIProvider:
         """As `Providers.get`."""
-        return self._providers[name]
+        return self._providers[name, key]
+
+    def keys(self, name: str) -> int:
+        """As `Providers.keys`."""
+        return self._keys[name]
 
     def call(self, *, stream: bool = False, model: str = "m", **options: Any) -> Call:
         """One call with a message of three words."""

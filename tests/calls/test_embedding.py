@@ -131,7 +131,7 @@ def test_what_a_server_does_not_count_is_counted_here_and_marked(pipeline: Any) 
 
 def test_a_provider_that_embeds_nothing_is_named(pipeline: Any) -> None:
     made = pipeline(Script())
-    made._providers["a"] = CompletionsOverChat(made._providers["a"])
+    made._providers["a", 0] = CompletionsOverChat(made._providers["a", 0])
     with pytest.raises(BadRequest, match="'m' makes no embeddings") as caught:
         asyncio.run(made.caller.embed(asked()))
     assert caught.value.param == "model"

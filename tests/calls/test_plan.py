@@ -49,6 +49,25 @@ def test_fallbacks_come_after_the_route_each_once_and_circles_end() -> None:
     assert [target.model.name for target in plan(known, "c", Random(0).random)] == ["c", "a", "b"]
 
 
+def test_by_priority_the_route_stands_as_written_and_by_latency_as_the_load_says() -> None:
+    routes, chance = route(a=1, b=9, c=0, d=5), Random(3)
+    known = models(p={"route": routes, "strategy": "priority"}, q={"route": routes, "strategy": "latency"})
+    assert [target.route.provider for target in plan(known, "p", chance.random)] == ["a", "b", "c", "d"]
+    by_load = plan(known, "q", chance.random, least_loaded=lambda targets: list(reversed(targets)))
+    assert [target.route.provider for target in by_load] == ["d", "b", "a", "c"], "a weight of 0 comes last"
+
+
+def test_the_keys_of_a_provider_take_turns_beginning_anywhere() -> None:
+    known = models(m={"route": route(a=1), "fallback": ["n"]}, n={"route": route(b=1)})
+    targets = plan(known, "m", lambda: 0.5, keys={"a": 3, "b": 1}.__getitem__)
+    assert [(each.route.provider, each.key, each.spare_keys) for each in targets] == [
+        ("a", 1, 2),
+        ("a", 2, 1),
+        ("a", 0, 0),
+        ("b", 0, 0),
+    ]
+
+
 def test_an_unknown_model_is_not_found_and_the_known_are_named() -> None:
     with pytest.raises(NotFound) as caught:
         plan(models(fast={"route": route(a=1)}), "fats", Random(0).random)

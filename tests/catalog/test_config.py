@@ -42,6 +42,16 @@ def test_a_key_comes_from_the_environment_or_a_file_beside_the_configuration(tmp
     assert found.warnings == ()
 
 
+def test_a_provider_may_have_several_keys(tmp_path: Path) -> None:
+    (tmp_path / "second").write_text("two\n")
+    table = '[providers.acme]\ntype = "openai"\napi_key = ["env:ONE", "file:second"]'
+    acme = parse_config(table, environ={"ONE": "one"}, folder=tmp_path).providers["acme"]
+    assert acme.keys == ("one", "two")
+    with pytest.raises(BadRequest, match="none of them twice") as caught:
+        parse_config(table.replace("file:second", "env:ONE"), environ={"ONE": "one"})
+    assert caught.value.param == "providers.acme.api_key"
+
+
 def test_a_variable_that_is_not_set_is_named() -> None:
     with pytest.raises(BadRequest, match="'A_KEY', which is not set") as caught:
         parse_config('[providers.a]\ntype = "openai"\napi_key = "env:A_KEY"', environ={})

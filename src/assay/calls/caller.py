@@ -6,8 +6,9 @@ from random import Random
 from typing import TypeVar
 
 from assay.calls.embedding import EmbeddingLedger, embed_at
+from assay.calls.health import Health
 from assay.calls.ledger import Ledger
-from assay.calls.plan import Target, backoff_s, for_client, is_retried, moves_on, plan
+from assay.calls.plan import Target, backoff_s, for_client, is_retried, moves_on, plan, rotates
 from assay.calls.types import Answer, Call, EmbeddingAnswer, SpanSink, StreamingAnswer
 from assay.calls.watch import IdleWatch
 from assay.catalog.models import ModelConfig
@@ -51,6 +52,7 @@ class Caller:
         self._clock = clock
         self._keep_content = keep_content
         self._draw = draw or Random().random
+        self.health = Health(clock, self._draw)
 
     async def complete(self, call: Call) -> Answer:
         """The whole answer.
@@ -67,6 +69,7 @@ class Caller:
         except AssayError as error:
             await self._fail(ledger, error)
             raise
+        self.health.completes(ledger.condition)
         ledger.answered(response)
         kept = await self._sink.keep(ledger.settle())
         assert ledger.span is not None
@@ -83,7 +86,7 @@ class Caller:
         except AssayError as error:
             await self._fail(ledger, error)
             raise
-        return _Stream(ledger, iterator, early, self._sink)
+        return _Stream(ledger, iterator, early, self._sink, self.health)
 
     async def embed(self, call: Call) -> EmbeddingAnswer:
         """The vectors for a call whose request is an `EmbeddingRequest`.
@@ -101,6 +104,7 @@ class Caller:
         except AssayError as error:
             await self._fail(ledger, error)
             raise
+        self.health.completes(ledger.condition)
         ledger.embedded(response)
         kept = await self._sink.keep(ledger.settle())
         assert ledger.span is not None
@@ -117,7 +121,14 @@ class Caller:
 
     async def _first_that_answers(self, ledger: Ledger, attempt: Try[T]) -> T:
         last: Upstream | None = None
-        for target in plan(self.models, ledger.call.request.model, self._draw):
+        targets = plan(
+            self.models,
+            ledger.call.request.model,
+            self._draw,
+            keys=self._providers.keys,
+            least_loaded=self.health.least_loaded,
+        )
+        for target in self.health.sick_last(targets):
             try:
                 return await self._at_target(target, ledger, attempt)
             except Upstream as error:
@@ -129,7 +140,7 @@ class Caller:
 
     async def _at_target(self, target: Target, ledger: Ledger, attempt: Try[T]) -> T:
         """One target with its retries, all within its total time."""
-        provider: Provider = self._providers.get(target.route.provider)
+        provider: Provider = self._providers.get(target.route.provider, target.key)
         if ledger.call.endpoint == "completions" and (
             target.model.completions == "chat" or isinstance(ledger.call.request, ChatRequest)
         ):
@@ -137,18 +148,28 @@ class Caller:
         request = ProviderRequest(
             ledger.call.endpoint, ledger.call.request, target.route.model, target.model.timeouts
         )
-        for retry in range(target.model.retries + 1):
+        retries = 0 if self.health.is_open(target) else target.model.retries
+        for retry in range(retries + 1):
             began_ns = ledger.attempt_begins(target)
+            condition = ledger.condition = self.health.begins(target)
             ledger.wait_begins()
             try:
-                return await attempt(provider, request, ledger)
-            except Upstream as error:
+                answer = await attempt(provider, request, ledger)
+            except BaseException as error:
+                ledger.wait_ends()
+                self.health.over(condition)
+                if not isinstance(error, Upstream):
+                    raise
+                self.health.blames(condition, error)
                 ledger.attempt_failed(began_ns, error)
                 wait_s = backoff_s(retry, error, self._draw)
-                if retry == target.model.retries or not is_retried(error) or wait_s is None:
+                if retry == retries or not is_retried(error) or wait_s is None:
                     raise
-            finally:
-                ledger.wait_ends()
+                if target.spare_keys and rotates(error):
+                    raise
+            else:
+                self.health.answers(condition, ledger.wait_ends())
+                return answer
             await self._clock.sleep(wait_s)
         raise AssertionError("the loop above returns or raises")
 
@@ -184,7 +205,12 @@ class _Stream:
     """See `StreamingAnswer`."""
 
     def __init__(
-        self, ledger: Ledger, iterator: AsyncIterator[StreamEvent], early: list[StreamEvent], sink: SpanSink
+        self,
+        ledger: Ledger,
+        iterator: AsyncIterator[StreamEvent],
+        early: list[StreamEvent],
+        sink: SpanSink,
+        health: Health,
     ) -> None:
         assert ledger.target is not None
         self.trace_id = ledger.trace_id
@@ -196,6 +222,7 @@ class _Stream:
         self._iterator = iterator
         self._early = early
         self._sink = sink
+        self._health = health
 
     @property
     def upstream_ns(self) -> int:
@@ -236,11 +263,18 @@ class _Stream:
 
     async def aclose(self) -> None:
         if self._ledger.span is None:
+            self._health.over(self._ledger.condition)
             self.kept = self._sink.append(self._ledger.settle(cancelled=True))
         await _close(self._iterator)
 
     async def _settle(self, error: AssayError | None) -> None:
         await _close(self._iterator)
+        if error is None:
+            self._health.completes(self._ledger.condition)
+        else:
+            self._health.over(self._ledger.condition)
+            if isinstance(error, Upstream):
+                self._health.blames(self._ledger.condition, error)
         self.kept = await self._sink.keep(self._ledger.settle(error))
 
     def _late(self, *, expired: bool) -> UpstreamTimeout:

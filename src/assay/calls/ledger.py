@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from assay.calls.estimate import estimated_usage
+from assay.calls.health import Condition
 from assay.calls.plan import Target
 from assay.calls.types import Call
 from assay.catalog.prices import PriceBook, cost
@@ -43,6 +44,7 @@ class Ledger:
         "attempts",
         "call",
         "chunks",
+        "condition",
         "finish_reason",
         "first_output_ns",
         "malformed",
@@ -64,6 +66,7 @@ class Ledger:
         self.start_ns = clock.now_ns()
         self.attempts = 0
         self.target: Target | None = None
+        self.condition: Condition | None = None
         self.upstream_ns = 0
         self.first_output_ns: int | None = None
         self.response: Response | None = None
@@ -83,9 +86,11 @@ class Ledger:
         """From here the upstream is waited for: this time is not Assay's overhead."""
         self._waiting_since = time.perf_counter_ns()
 
-    def wait_ends(self) -> None:
-        """The upstream has spoken."""
-        self.upstream_ns += time.perf_counter_ns() - self._waiting_since
+    def wait_ends(self) -> float:
+        """The upstream has spoken; returns the seconds that it was waited for this time."""
+        waited_ns = time.perf_counter_ns() - self._waiting_since
+        self.upstream_ns += waited_ns
+        return waited_ns / 1e9
 
     def attempt_begins(self, target: Target) -> int:
         """Count an attempt; returns when it began."""

@@ -18,22 +18,36 @@ LONGEST_WAIT_S = 5.0
 
 
 class Target(msgspec.Struct, frozen=True):
-    """One upstream that may answer: an entry of the route of a model of the catalogue."""
+    """One upstream that may answer: an entry of the route of a model of the catalogue, with one of its provider's keys.
+
+    `spare_keys` is how many keys of the same entry stand behind it in the plan.
+    """
 
     model: ModelConfig
     route: Route
+    key: int = 0
+    spare_keys: int = 0
 
 
-def plan(models: Mapping[str, ModelConfig], name: str, draw: Callable[[], float]) -> list[Target]:
-    """The targets in order: the model's route drawn by weight without replacement, then its fallbacks' likewise.
+def plan(
+    models: Mapping[str, ModelConfig],
+    name: str,
+    draw: Callable[[], float],
+    *,
+    keys: Callable[[str], int] = lambda _: 1,
+    least_loaded: Callable[[list[Target]], list[Target]] | None = None,
+) -> list[Target]:
+    """The targets in order: the model's route by its strategy, then its fallbacks' likewise.
 
-    `draw` gives numbers in [0, 1). A fallback named twice, or one that names back, is followed once. Raises `NotFound`
-    for an unknown name.
+    By weight it is drawn without replacement, by priority it stands as written, by latency `least_loaded` orders it (weight 0
+    then still comes last). A provider with several keys appears once for each of them, beginning anywhere. `draw` gives
+    numbers in [0, 1). A fallback named twice, or one that names back, is followed once. Raises `NotFound` for an unknown
+    name.
     """
     first = models.get(name)
     if first is None:
         raise NotFound(f"The model {name!r} does not exist", param="model", hint=_known(models))
-    if len(first.route) == 1 and not first.fallback:
+    if len(first.route) == 1 and not first.fallback and keys(first.route[0].provider) == 1:
         return [Target(first, first.route[0])]
     targets: list[Target] = []
     queue, seen = [name], {name}
@@ -41,11 +55,33 @@ def plan(models: Mapping[str, ModelConfig], name: str, draw: Callable[[], float]
         model = models.get(queue.pop(0))
         if model is None:
             continue
-        targets += [Target(model, route) for route in _drawn(model.route, draw)]
+        for route in _ordered(model, draw, least_loaded):
+            targets += _with_keys(model, route, keys(route.provider), draw)
         fresh = [other for other in dict.fromkeys(model.fallback) if other not in seen]
         queue += fresh
         seen.update(fresh)
     return targets
+
+
+def _ordered(
+    model: ModelConfig,
+    draw: Callable[[], float],
+    least_loaded: Callable[[list[Target]], list[Target]] | None,
+) -> list[Route]:
+    if model.strategy == "priority":
+        return list(model.route)
+    if model.strategy == "latency" and least_loaded is not None:
+        serving = [Target(model, route) for route in model.route if route.weight > 0]
+        unused = [route for route in model.route if route.weight == 0]
+        return [*(target.route for target in least_loaded(serving)), *unused]
+    return _drawn(model.route, draw)
+
+
+def _with_keys(model: ModelConfig, route: Route, count: int, draw: Callable[[], float]) -> list[Target]:
+    if count == 1:
+        return [Target(model, route)]
+    first = int(draw() * count)
+    return [Target(model, route, (first + at) % count, count - 1 - at) for at in range(count)]
 
 
 def is_retried(error: Upstream) -> bool:
@@ -58,6 +94,11 @@ def is_retried(error: Upstream) -> bool:
 def moves_on(error: Upstream) -> bool:
     """Whether another upstream may answer what this one did not."""
     return is_retried(error) or error.status in CREDENTIAL_STATUSES or error.status == 404
+
+
+def rotates(error: AssayError) -> bool:
+    """Whether another key of the same provider may be let through where this one was not."""
+    return isinstance(error, UpstreamRefused) and (error.status == 429 or error.status in CREDENTIAL_STATUSES)
 
 
 def backoff_s(retry: int, error: AssayError, draw: Callable[[], float]) -> float | None:

@@ -138,16 +138,28 @@ def _provider(name: str, table: Any, sources: _Sources) -> ProviderConfig:
             f"{where}.base_url is {base_url!r}: it must begin with http:// or https://",
             param=f"{where}.base_url",
         )
-    key = plain.get("api_key")
+    keys = _keys(f"{where}.api_key", plain.get("api_key"), sources)
     return ProviderConfig(
         name=name,
         type=plain["type"],
         base_url=base_url,
-        api_key=None if key is None else sources.secret(f"{where}.api_key", key),
+        api_key=keys[0] if keys else None,
+        more_keys=keys[1:],
         options={
             option: value for option, value in plain.items() if option not in ("type", "base_url", "api_key")
         },
     )
+
+
+def _keys(field: str, given: Any, sources: _Sources) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    if not isinstance(given, list):
+        return (sources.secret(field, given),)
+    keys = tuple(sources.secret(f"{field}[{at}]", each) for at, each in enumerate(given))
+    if not keys or len(set(keys)) < len(keys):
+        raise BadRequest(f"{field} must name at least one key, and none of them twice", param=field)
+    return keys
 
 
 def _plain(value: Any, *, keep: str | None = None) -> Any:

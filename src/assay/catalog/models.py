@@ -30,10 +30,12 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 2
     price: Price | None = None
     completions: Literal["native", "chat"] = "native"
+    strategy: Literal["weighted", "priority", "latency"] = "weighted"
 
 
 MOST_RETRIES = 10
-_FIELDS = ("route", "fallback", "timeout", "retries", "price", "completions")
+STRATEGIES = ("weighted", "priority", "latency")
+_FIELDS = ("route", "fallback", "timeout", "retries", "price", "completions", "strategy")
 _TIMEOUTS = ("connect_s", "first_token_s", "idle_s", "total_s")
 _PRICES: Mapping[str, tuple[str, ...]] = {
     "input_usd_per_mtok": ("input",),
@@ -68,6 +70,12 @@ def parse_model(name: str, table: Mapping[str, Any]) -> ModelConfig:
             f"{where}.completions is {completions!r}: it must be 'native' or 'chat'",
             param=f"{where}.completions",
         )
+    strategy = table.get("strategy", "weighted")
+    if strategy not in STRATEGIES:
+        raise BadRequest(
+            f"{where}.strategy is {strategy!r}: it must be one of {', '.join(STRATEGIES)}",
+            param=f"{where}.strategy",
+        )
     return ModelConfig(
         name=name,
         route=_route(where, table.get("route")),
@@ -76,6 +84,7 @@ def parse_model(name: str, table: Mapping[str, Any]) -> ModelConfig:
         retries=_retries(where, table.get("retries", 2)),
         price=_price(name, table["price"]) if "price" in table else None,
         completions=completions,
+        strategy=strategy,
     )
 
 

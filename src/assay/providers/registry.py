@@ -7,6 +7,8 @@ missing. Third parties add types through the entry-point group `assay.providers`
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 
+import msgspec
+
 from assay.errors import BadRequest
 from assay.providers.openai import OpenAIProvider
 from assay.providers.types import Provider, ProviderConfig, Transport
@@ -55,22 +57,28 @@ def types() -> dict[str, Build]:
 
 
 class Providers:
-    """The configured providers; each is built when it is first asked for."""
+    """The configured providers; each is built when it is first asked for, once for each of its keys."""
 
     def __init__(self, configs: Mapping[str, ProviderConfig], transport: Transport) -> None:
         self._configs = configs
         self._transport = transport
-        self._built: dict[str, Provider] = {}
+        self._built: dict[tuple[str, int], Provider] = {}
 
-    def get(self, name: str) -> Provider:
-        """The provider of that name. Raises `BadRequest` for a name or type that is not configured."""
-        built = self._built.get(name)
-        return built if built is not None else self._build(name)
+    def get(self, name: str, key: int = 0) -> Provider:
+        """The provider of that name, with one of its keys. Raises `BadRequest` for a name or type that is not configured."""
+        built = self._built.get((name, key))
+        return built if built is not None else self._build(name, key)
+
+    def keys(self, name: str) -> int:
+        """How many keys a provider has, at least 1."""
+        config = self._configs.get(name)
+        return 1 if config is None else len(config.keys)
 
     def build_all(self) -> None:
         """Build every one now, so that a mistake in the configuration is found at the start. Nothing is connected."""
-        for name in self._configs:
-            self.get(name)
+        for name, config in self._configs.items():
+            for key in range(len(config.keys)):
+                self.get(name, key)
 
     async def aclose(self) -> None:
         """Stop what was built, then the network."""
@@ -79,7 +87,7 @@ class Providers:
             await provider.aclose()
         await self._transport.aclose()
 
-    def _build(self, name: str) -> Provider:
+    def _build(self, name: str, key: int) -> Provider:
         config = self._configs.get(name)
         if config is None:
             known = ", ".join(sorted(self._configs)) or "none"
@@ -92,5 +100,6 @@ class Providers:
                 f"Provider {name!r} has the unknown type {config.type!r}",
                 hint=f"Known: {', '.join(sorted(known_types))}.",
             )
-        self._built[name] = known_types[config.type](config, self._transport)
-        return self._built[name]
+        keyed = msgspec.structs.replace(config, api_key=config.keys[key], more_keys=())
+        built = self._built[name, key] = known_types[config.type](keyed, self._transport)
+        return built

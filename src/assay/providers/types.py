@@ -104,10 +104,17 @@ class EmbeddingProvider(Provider, Protocol):
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A `[providers.<name>]` table. `options` holds what only this type knows."""
+    """A `[providers.<name>]` table. `options` holds what only this type knows, `more_keys` what `api_key` names after the
+    first."""
 
     name: str
     type: str
     base_url: str | None = None
     api_key: str | None = None
+    more_keys: tuple[str, ...] = ()
     options: Mapping[str, object] = {}
+
+    @property
+    def keys(self) -> tuple[str | None, ...]:
+        """Every key that a request may carry; one that is None for a provider that wants none."""
+        return (self.api_key, *self.more_keys)
