@@ -70,8 +70,8 @@ class Running:
         atexit.register(self.close)
 
     def start(self, name: str, kind: api.SpanKind, attributes: Mapping[str, Any] | None = None) -> api.Span:
-        """A span under the current one. A root looks whether the application has meanwhile set up OpenTelemetry."""
-        if self._apart is None and self.joined is None and not self.span().get_span_context().is_valid:
+        """A span under the current one. Where that is not ours, the application may have set up OpenTelemetry meanwhile."""
+        if self._apart is None and self.joined is None and not isinstance(get_current_span(), LightSpan):
             self._join()
         return self._tracer.start_span(name, kind=kind, attributes=attributes)
 
