@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 
 from assay.spans.types import StoredSpan
-from assay.wire.spans import Span, SpanKind
+from assay.wire.spans import CALL_KINDS, Span, SpanKind
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class Waterfall(msgspec.Struct, frozen=True):
 def lay_out(stored: Sequence[StoredSpan]) -> Waterfall:
     """Order the spans as a tree. One whose parent is not here, or that is its own ancestor, stands at the top."""
     spans = {item.span.span_id: item.span for item in stored}
-    twice = {item.span.span_id for item in stored if item.span.kind is SpanKind.MODEL and not item.is_counted}
+    twice = {item.span.span_id for item in stored if item.span.kind in CALL_KINDS and not item.is_counted}
     children: dict[str | None, list[Span]] = {}
     for span in spans.values():
         parent = span.parent_id if span.parent_id in spans and span.parent_id != span.span_id else None

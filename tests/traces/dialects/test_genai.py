@@ -223,7 +223,7 @@ def test_the_oldest_prompts_are_one_text(sent: Any, prompt: str, kept: list[Any]
 @pytest.mark.parametrize(
     ("attributes", "kind"),
     [
-        ({"gen_ai.operation.name": "embeddings"}, SpanKind.MODEL),
+        ({"gen_ai.operation.name": "embeddings"}, SpanKind.EMBEDDING),
         ({"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "m"}, SpanKind.AGENT),
         ({"gen_ai.operation.name": "invoke_workflow"}, SpanKind.AGENT),
         ({"gen_ai.operation.name": "execute_tool"}, SpanKind.TOOL),

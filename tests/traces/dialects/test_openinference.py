@@ -159,7 +159,7 @@ def test_an_embedding_keeps_its_texts_and_no_numbers(sent: Any) -> None:
     )
 
     assert (meaning.kind, meaning.model, meaning.input, meaning.output) == (
-        SpanKind.MODEL, "e-1", (b'"grey"',), None,
+        SpanKind.EMBEDDING, "e-1", (b'"grey"',), None,
     )  # fmt: skip
     assert meaning.usage == Usage(input=1)
 

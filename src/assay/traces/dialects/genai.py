@@ -98,6 +98,8 @@ def _kind(said: Attributes) -> SpanKind | None:
         return _OPERATIONS.get(operation, SpanKind.OTHER)
     if (kind := _TRACELOOP.get(str(said.get("traceloop.span.kind")))) is not None:
         return kind
+    if said.get("llm.request.type") == "embedding":
+        return SpanKind.EMBEDDING
     if "gen_ai.request.model" in said or "gen_ai.response.model" in said or "llm.request.type" in said:
         return SpanKind.MODEL
     return SpanKind.TOOL if "gen_ai.tool.name" in said else None
