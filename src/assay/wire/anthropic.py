@@ -302,7 +302,7 @@ def _tool_of(raw: Raw, place: str) -> Tool:
         raise bad_field(error, place) from error
     for name in ("name", "description", "input_schema", "strict"):
         beside.pop(name, None)
-    if beside.get("type") in (_NULL, b'"custom"'):
+    if beside.get("type") in (_NULL, Raw(b'"custom"')):
         beside.pop("type", None)
     if "type" not in beside:
         if not sent.name:

@@ -251,7 +251,8 @@ def encode_message(message: Message) -> Raw:
         return message.raw
     parts, only = message.parts, message.parts[0] if len(message.parts) == 1 else None
     is_plain = isinstance(only, TextPart) and only.text != "" and only.beside is None
-    content: Any = message.text if is_plain else [encode_part(part) for part in parts] or None
+    nothing = None if message.role == "assistant" else ""
+    content: Any = message.text if is_plain else [encode_part(part) for part in parts] or nothing
     made: dict[str, Any] = {"role": message.role, "content": content}
     if message.name is not None:
         made["name"] = message.name
@@ -440,7 +441,7 @@ def _parts(sent: _Message) -> tuple[Part, ...]:
 def _thought(sent: _Message) -> tuple[Part, ...]:
     """Servers disagree on the field's name, and some keep other things there: only a text is reasoning."""
     for raw in (sent.reasoning_content, sent.reasoning):
-        if raw is not UNSET and bytes(raw)[:1] == b'"' and raw != b'""':
+        if raw is not UNSET and bytes(raw)[:1] == b'"' and raw != Raw(b'""'):
             return (ReasoningPart(msgspec.json.decode(raw)),)
     return ()
 
