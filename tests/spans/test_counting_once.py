@@ -4,6 +4,7 @@ import itertools
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from assay.spans import DuckDBStore
@@ -119,3 +120,22 @@ def test_what_a_foreign_span_was_sent_with_is_read_with_it_alone(store: DuckDBSt
     assert store.get_span("default", span.span_id).span == span
     (listed,) = store.trace("default", TRACE).items
     assert (listed.span.raw, listed.span.input, listed.missing) == ((), (b'"hi"',), 0)
+
+
+@pytest.mark.parametrize("kind", [SpanKind.MODEL, SpanKind.EMBEDDING])
+def test_calls_for_vectors_count_like_those_of_a_model(
+    store: DuckDBStore, make_span: Any, kind: SpanKind
+) -> None:
+    outer, between, inner = [
+        msgspec.structs.replace(span, kind=span.kind if span.kind is SpanKind.OTHER else kind)
+        for span in three(make_span)
+    ]
+    keep(store, inner, between)
+    keep(store, outer)
+
+    (trace,) = store.list_traces(EVERYTHING).items
+    assert (trace.calls, trace.cost_usd) == (1, Decimal("0.01"))
+    total = store.traffic(EVERYTHING)
+    assert (total.calls, total.cost_usd) == (1, Decimal("0.01"))
+    counted = {item.span.span_id[0]: item.is_counted for item in store.trace("default", TRACE).items}
+    assert counted == {"a": False, "b": False, "c": True}

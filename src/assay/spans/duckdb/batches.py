@@ -12,7 +12,7 @@ from arro3.core import Array, DataType, Table, list_array
 from assay.spans.duckdb.schema import COLUMNS, DAY_NS, HASHES, NO_USAGE, exact
 from assay.spans.types import Arrival
 from assay.wire.scores import Score
-from assay.wire.spans import Span, SpanKind
+from assay.wire.spans import CALL_KINDS, Span
 
 _string, _binary, _int32, _int64 = DataType.string(), DataType.binary(), DataType.int32(), DataType.int64()
 
@@ -33,7 +33,7 @@ class SpanBatch:
         self.repeats = len({(span.span_id, span.trace_id, span.project) for span in spans}) < self.count
         """whether two of the spans are versions of one"""
         self.may_cover = any(
-            span.mapping is not None or (span.kind is SpanKind.MODEL and span.parent_id is not None)
+            span.mapping is not None or (span.kind in CALL_KINDS and span.parent_id is not None)
             for span in spans
         )
         """whether one of the spans may tell of the same call as another"""

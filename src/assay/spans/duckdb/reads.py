@@ -24,7 +24,7 @@ from assay.spans.types import (
     Traffic,
 )
 from assay.wire.scores import Offsets, Score, ScoreSource
-from assay.wire.spans import Span, SpanKind, SpanStatus
+from assay.wire.spans import CALL_KINDS, Span, SpanKind, SpanStatus
 from assay.wire.usage import Usage, UsageSource
 
 _USAGE = (*(f"{name}_tokens" for name in USAGE_CLASSES), "input_source", "output_source")
@@ -49,7 +49,7 @@ _OUTPUTS = " + ".join(
     f"coalesce({name}_tokens, 0)" for name in USAGE_CLASSES if "output" in name or name == "reasoning"
 )
 TOKENS = f"{_INPUTS} + {_OUTPUTS}"
-COUNTED = "kind = 'model' AND covered.row_id IS NULL"
+COUNTED = "kind IN ('model', 'embedding') AND covered.row_id IS NULL"
 _FIGURES = f"""
     count(*), count(*) FILTER ({FAILED}), coalesce(sum(cost_usd), 0), count(*) FILTER (cost_usd IS NULL),
     coalesce(sum({_INPUTS}), 0)::BIGINT, coalesce(sum({_OUTPUTS}), 0)::BIGINT,
@@ -262,7 +262,7 @@ def _stored(record: dict[str, Any], bodies: dict[tuple[int, str, bytes], bytes])
         span=span,
         received_at_ns=received_at_ns,
         missing=missing,
-        is_counted=span.kind is SpanKind.MODEL and not is_covered,
+        is_counted=span.kind in CALL_KINDS and not is_covered,
     )
 
 

@@ -160,5 +160,5 @@ CREATE TABLE IF NOT EXISTS positions (
     source VARCHAR PRIMARY KEY, segment BIGINT NOT NULL, "offset" BIGINT NOT NULL, sequence BIGINT NOT NULL
 );
 CREATE OR REPLACE VIEW live_spans AS SELECT * FROM spans ANTI JOIN superseded USING (row_id);
-CREATE OR REPLACE VIEW calls AS SELECT * FROM live_spans ANTI JOIN covered USING (row_id) WHERE kind = 'model';
+CREATE OR REPLACE VIEW calls AS SELECT * FROM live_spans ANTI JOIN covered USING (row_id) WHERE kind IN ('model', 'embedding');
 """

@@ -30,17 +30,17 @@ _COVER = """
     INSERT INTO covered
     WITH RECURSIVE touched AS (
         SELECT project, trace_id, min(start_ns) AS start_ns FROM batch
-        WHERE mapping IS NOT NULL OR (kind = 'model' AND parent_id IS NOT NULL) GROUP BY ALL
+        WHERE mapping IS NOT NULL OR (kind IN ('model', 'embedding') AND parent_id IS NOT NULL) GROUP BY ALL
     ), near AS MATERIALIZED (
         SELECT row_id, project, trace_id, span_id, parent_id, kind, mapping FROM live_spans JOIN touched USING (project, trace_id)
         WHERE live_spans.start_ns >= (SELECT min(start_ns) FROM touched) - 86400000000000
     ), above AS (
-        SELECT project, trace_id, parent_id AS span_id FROM near WHERE kind = 'model' AND parent_id IS NOT NULL
+        SELECT project, trace_id, parent_id AS span_id FROM near WHERE kind IN ('model', 'embedding') AND parent_id IS NOT NULL
         UNION SELECT project, trace_id, near.parent_id FROM near JOIN above USING (project, trace_id, span_id)
         WHERE near.parent_id IS NOT NULL
     )
     SELECT row_id FROM near JOIN above USING (project, trace_id, span_id)
-    WHERE kind = 'model' AND mapping IS NOT NULL AND row_id NOT IN (SELECT row_id FROM covered)
+    WHERE kind IN ('model', 'embedding') AND mapping IS NOT NULL AND row_id NOT IN (SELECT row_id FROM covered)
 """
 _INSERT_PAYLOADS = """
     INSERT INTO payloads BY NAME SELECT * FROM batch new ANTI JOIN payloads old
