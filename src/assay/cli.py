@@ -16,6 +16,7 @@ from rich.console import Console
 import assay
 from assay.commands import datasets, demo, eval, keys, models, prompts, releases, tasks, traces
 from assay.commands.connection import Invocation
+from assay.directory import find_socket
 from assay.errors import AssayError, MissingExtra
 from assay.settings import Settings, load
 
@@ -119,6 +120,9 @@ def _announce(started: "Started") -> None:
 
 @contextmanager
 def _serve(data: Path) -> Iterator[Path]:
+    if (found := find_socket(data)) is not None:
+        yield found
+        return
     server = _server("Working on a data directory, without --url,")
     with server.serving(_settings(None, {"data": str(data)}), None) as socket:
         yield socket

@@ -1,95 +1,32 @@
-"""The process: a data directory held by one server, its sockets, its signals."""
+"""The process: a server on a data directory, its sockets, its signals."""
 
 import asyncio
 import contextlib
 import errno
-import fcntl
 import gc
-import json
 import os
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
 
 import uvicorn
 
 from assay.app import Assay
+from assay.directory import Directory, find_socket
 from assay.errors import Unusable
 from assay.gateway.connection import Connection
-from assay.kit.clock import SYSTEM, rfc3339
 from assay.settings import Settings
-
-LONGEST_SOCKET_PATH = 100
-"""The kernel takes 108 bytes on Linux and 104 on macOS."""
-
-
-class Directory:
-    """A data directory held by this process until `release`; `<data>/lock` says by whom, for people and for clients."""
-
-    def __init__(self, path: Path) -> None:
-        """Take it. Raises `Unusable` naming the holder when another process has it, or when it cannot be written."""
-        self.path = path
-        os.umask(0o077)  # whatever this process makes is its owner's alone
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            if not (path / "lock").exists():
-                path.chmod(0o700)
-            self._file: IO[str] = (path / "lock").open("a+")
-        except OSError as error:
-            raise Unusable(
-                f"The data directory {str(path)!r} cannot be used: {error}", hint="Choose one with --data."
-            ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise Unusable(
-                f"The data directory {str(path)!r} is held by {_describe(holder(path))}",
-                hint="Stop that server, or choose another directory with --data.",
-            ) from error
-        self.socket = _socket_path(path)
-
-    def announce(self, url: str | None) -> None:
-        """Write down who holds it and how to reach them."""
-        about = {
-            "pid": os.getpid(),
-            "since": rfc3339(SYSTEM.now_ns()),
-            "url": url,
-            "socket": str(self.socket),
-        }
-        self._file.truncate(0)
-        self._file.write(json.dumps(about))
-        self._file.flush()
-
-    def release(self) -> None:
-        """Let go; the lock itself ends with the process in any case."""
-        self._file.truncate(0)
-        with contextlib.suppress(FileNotFoundError):
-            self.socket.unlink()
-        self._file.close()
-
-
-def holder(path: Path) -> dict[str, Any] | None:
-    """Who says that it holds the directory; None when nobody does."""
-    try:
-        about = json.loads((path / "lock").read_text())
-    except (OSError, ValueError):
-        return None
-    return about if isinstance(about, dict) else None
 
 
 @contextmanager
 def serving(settings: Settings, config_path: Path | None) -> Iterator[Path]:
     """The socket of a server of the data directory: of the one that runs, else of one in this process meanwhile."""
-    about = holder(settings.data_path)
-    if about is not None and _answers(Path(about["socket"])):
-        yield Path(about["socket"])
+    if (found := find_socket(settings.data_path)) is not None:
+        yield found
         return
     ready, stop = threading.Event(), threading.Event()
     failure: list[BaseException] = []
@@ -202,6 +139,7 @@ class _Server(uvicorn.Server):
         )
         super().__init__(config)
         self._on_started = on_started
+        self._leave = app.leave
         self._stop = stop
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -219,6 +157,11 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, without waiting for those who would watch for ever."""
+        self._leave()
+        await super().shutdown(sockets=sockets)
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or (self._stop is not None and self._stop.is_set())
@@ -256,29 +199,6 @@ def _listen_locally(path: Path) -> socket.socket:
         os.umask(before)
     listener.listen(64)
     return listener
-
-
-def _socket_path(data: Path) -> Path:
-    path = data.resolve() / "control.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
-        return path
-    return Path(tempfile.mkdtemp(prefix="assay-")) / "control.sock"
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True
-
-
-def _describe(about: dict[str, Any] | None) -> str:
-    if about is None:
-        return "another process"
-    where = f", at {about['url']}" if about.get("url") else ""
-    return f"process {about.get('pid')} since {about.get('since')}{where}"
 
 
 def _url(host: str, tcp: socket.socket) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from assay.server import holder
+from assay.directory import holder
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,5 +1,6 @@
 """Where a command's client comes from, and what a command says when something is wrong."""
 
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +12,7 @@ import typer
 
 from assay import cli
 from assay.commands.connection import Invocation, connect
+from assay.directory import Directory
 from assay.errors import Unauthorized
 
 
@@ -53,6 +55,26 @@ def test_the_data_directory_is_let_go_when_the_command_ends() -> None:
         connect(ctx)
         assert told == ["open data"]
     assert told == ["open data", "closed"]
+
+
+def test_a_server_that_runs_there_is_found_without_its_configuration_and_without_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("assay.toml").write_text(
+        '[providers.acme]\ntype = "openai"\napi_key = "env:NOT_SET_IN_THIS_TERMINAL"\n'
+    )
+    monkeypatch.setattr(cli, "_server", nobody)
+    held = Directory(tmp_path / "data")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(held.socket))
+        listener.listen()
+        held.announce("http://127.0.0.1:8700")
+        with cli._serve(tmp_path / "data") as found:
+            assert found == held.socket
+    held.release()
+    with pytest.raises(AssertionError, match="was opened"), cli._serve(tmp_path / "data"):
+        pass
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:

@@ -4,11 +4,11 @@ import ast
 from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
 
-GROUND = "errors kit settings wire templates sdk stats detect charts ui records snapshot access audit spans jobs decisions files"
+GROUND = "errors kit settings directory wire templates sdk stats detect charts ui records snapshot access audit spans jobs decisions files"
 ONE_PATH = "providers catalog calls"
 FEATURES = "traces prompts scorers retrieval datasets tasks evals batches"
 DECISIONS = "releases experiments monitors tuning"
-FACES = "gateway testing web app server demo commands cli __main__"
+FACES = "gateway testing web metrics app server demo commands cli __main__"
 ORDER = f"{GROUND} {ONE_PATH} {FEATURES} {DECISIONS} {FACES}".split()
 ASSEMBLERS = {"app", "cli", "server"}
 OWN = {"store", "api", "pages"}

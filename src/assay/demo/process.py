@@ -14,9 +14,9 @@ from typing import IO
 import msgspec
 
 from assay.access.keys import new_secret
+from assay.directory import holder
 from assay.errors import Unavailable, Unusable
 from assay.sdk.client import Client
-from assay.server import holder
 
 READY_WITHIN_S = 30.0
 STOPPED_WITHIN_S = 30.0
