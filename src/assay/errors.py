@@ -2,7 +2,8 @@
 
     AssayError                 500  something is wrong on this side
     ├── BadRequest             400  what was sent cannot be used; `param` names the field
-    │   └── InvalidRows        400  some lines of a file cannot be used; `rows` names each
+    │   ├── InvalidRows        400  some lines of a file cannot be used; `rows` names each
+    │   └── Untranslatable     400  the provider's format cannot say it; one of another format may
     ├── Unauthorized           401  no key, or not one of ours
     ├── Forbidden              403  a key or a person without the right
     ├── NotFound               404  no such thing in this project
@@ -53,6 +54,10 @@ class InvalidRows(BadRequest):
     def __init__(self, message: str, *, rows: list[tuple[int, str]], hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.rows = rows
+
+
+class Untranslatable(BadRequest):
+    """What was sent cannot be said in the format of the provider. One of another format may take it."""
 
 
 class Unauthorized(AssayError):

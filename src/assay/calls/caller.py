@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from random import Random
 from typing import TypeVar
 
+from assay.calls.counting import TokenCount, count_at
 from assay.calls.embedding import EmbeddingLedger, embed_at
+from assay.calls.formats import speaking
 from assay.calls.health import Health
 from assay.calls.ledger import Ledger
 from assay.calls.plan import Target, backoff_s, for_client, is_retried, moves_on, plan, rotates
@@ -13,12 +15,10 @@ from assay.calls.types import Answer, Call, EmbeddingAnswer, SpanSink, Streaming
 from assay.calls.watch import IdleWatch
 from assay.catalog.models import ModelConfig
 from assay.catalog.prices import PriceBook
-from assay.errors import AssayError, Upstream, UpstreamTimeout
+from assay.errors import AssayError, Untranslatable, Upstream, UpstreamTimeout
 from assay.kit.clock import SYSTEM, Clock
-from assay.providers.completions import CompletionsOverChat
 from assay.providers.registry import Providers
 from assay.providers.types import Provider, ProviderRequest
-from assay.wire.requests import ChatRequest
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.spans import Span
 
@@ -110,6 +110,13 @@ class Caller:
         assert ledger.span is not None
         return EmbeddingAnswer(response=response, span=ledger.span, upstream_ns=ledger.upstream_ns, kept=kept)
 
+    async def count(self, call: Call) -> TokenCount:
+        """The tokens that a request would take in. Raises like `complete`; no span is kept, for nothing is spent."""
+        ledger = self._open(call)
+        counted = await self._first_that_answers(ledger, count_at)
+        self.health.completes(ledger.condition)
+        return counted
+
     def _open(self, call: Call) -> Ledger:
         self._sink.admit()
         return Ledger(call, self._clock, self._prices, keep_content=self._keep_content)
@@ -120,7 +127,7 @@ class Caller:
             await self._sink.keep(ledger.settle(error))
 
     async def _first_that_answers(self, ledger: Ledger, attempt: Try[T]) -> T:
-        last: Upstream | None = None
+        last: Upstream | Untranslatable | None = None
         targets = plan(
             self.models,
             ledger.call.request.model,
@@ -135,16 +142,17 @@ class Caller:
                 last = error
                 if not moves_on(error):
                     break
+            except Untranslatable as error:
+                last = last or error  # an upstream of another format may take it
+                ledger.attempts -= 1
         assert last is not None, "a model has at least one route"
-        raise for_client(last)
+        raise last if isinstance(last, Untranslatable) else for_client(last)
 
     async def _at_target(self, target: Target, ledger: Ledger, attempt: Try[T]) -> T:
         """One target with its retries, all within its total time."""
         provider: Provider = self._providers.get(target.route.provider, target.key)
-        if ledger.call.endpoint == "completions" and (
-            target.model.completions == "chat" or isinstance(ledger.call.request, ChatRequest)
-        ):
-            provider = CompletionsOverChat(provider)
+        if ledger.call.endpoint != "chat":
+            provider = speaking(provider, ledger.call, target.model)
         request = ProviderRequest(
             ledger.call.endpoint, ledger.call.request, target.route.model, target.model.timeouts
         )

@@ -16,17 +16,19 @@ from assay.catalog.prices import PriceBook, cost
 from assay.errors import AssayError, UpstreamCut, UpstreamRefused
 from assay.kit import ids
 from assay.kit.clock import Clock
+from assay.wire.anthropic_stream import assemble_messages
 from assay.wire.openai_chat import encode_message
 from assay.wire.openai_stream import assemble
-from assay.wire.requests import ChatRequest, CompletionRequest
+from assay.wire.requests import ChatRequest, CompletionRequest, MessagesRequest
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.spans import Event, Span, SpanKind, SpanStatus
-from assay.wire.usage import Usage
+from assay.wire.usage import Usage, UsageSource
 
 _encode = msgspec.json.Encoder().encode
 _decode_tools = msgspec.json.Decoder(list[Raw]).decode
+_NULL = Raw(b"null")
 _ELSEWHERE = frozenset({"model", "messages", "prompt", "input", "tools", "assay"})
-_OPERATIONS = {"chat": "chat", "completions": "text_completion", "embeddings": "embeddings"}
+_OPERATIONS = {"chat": "chat", "completions": "text_completion", "messages": "chat", "embeddings": "embeddings"}
 """Endpoint → OpenTelemetry's name of what is done."""
 
 
@@ -150,7 +152,9 @@ class Ledger:
         """The call has ended, this way or another: its spans. The call's own span is `self.span`."""
         context, request, target = self.call.context, self.call.request, self.target
         output = self._output()
-        usage = self.usage or (self._estimate(output) if self.attempts else None)
+        usage = self.usage
+        if usage is None or usage.output_source is UsageSource.ESTIMATE:
+            usage = self._estimate(output, usage) if self.attempts else None
         amount, price_id = self._price(usage)
         self.span = Span(
             trace_id=self.trace_id,
@@ -200,11 +204,12 @@ class Ledger:
         price = self._prices.find(self.target, self.model)
         return (None, None) if price is None else (cost(usage, price), price.id)
 
-    def _estimate(self, output: tuple[bytes, ...]) -> Usage | None:
-        """The provider did not count: a cut, a client that left, or a server that never says."""
+    def _estimate(self, output: tuple[bytes, ...], counted: Usage | None) -> Usage | None:
+        """The provider did not count, or only what went in: a cut, a client that left, or a server that never says."""
         if self.response is None and not self.chunks:
-            return None
-        return estimated_usage(self._input(), output)
+            return counted
+        guessed = estimated_usage(self._input(), output)
+        return guessed if counted is None else msgspec.structs.replace(counted, output=guessed.output)
 
     def _input(self) -> tuple[bytes, ...]:
         request = self.call.request
@@ -215,16 +220,20 @@ class Ledger:
     def _output(self) -> tuple[bytes, ...]:
         if self.response is not None:
             return tuple([bytes(encode_message(choice.message)) for choice in self.response.choices])
+        if self.call.endpoint == "messages" and self.chunks:
+            return (bytes(encode_message(assemble_messages(self.chunks))),)
         return tuple(assemble(self.chunks))
 
     def _tools(self) -> tuple[bytes, ...]:
         raw = self.call.request.fields.get("tools")
-        if raw is None or raw == b"null":
+        if raw is None or raw == _NULL:
             return ()
         return tuple([bytes(tool) for tool in _decode_tools(raw)])
 
     def _rest(self) -> bytes | None:
         rest = {name: raw for name, raw in self.call.request.fields.items() if name not in _ELSEWHERE}
+        if isinstance(self.call.request, MessagesRequest):
+            rest.pop("system", None)  # it is the first of the messages
         return _encode(rest) if rest else None
 
     def _attributes(self, given: Mapping[str, object]) -> dict[str, object]:

@@ -13,7 +13,7 @@ from assay.wire.embeddings import EmbeddingRequest, EmbeddingResponse
 from assay.wire.requests import ModelRequest
 from assay.wire.responses import Response, StreamEvent
 
-Endpoint = Literal["chat", "completions", "embeddings"]
+Endpoint = Literal["chat", "completions", "messages", "embeddings"]
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -78,7 +78,8 @@ class ProviderRequest(msgspec.Struct, frozen=True):
 
 
 class Provider(Protocol):
-    """A vendor or runtime. Its answers are in OpenAI's format; `raw` of each is what may go to the client."""
+    """A vendor or runtime. `raw` of each of its answers is what may go to the client: in OpenAI's format, or in Anthropic's
+    for the endpoint `messages`, which only a `MessagesProvider` is asked for."""
 
     name: str
     type: str
@@ -92,6 +93,14 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Stop."""
+
+
+@runtime_checkable
+class MessagesProvider(Provider, Protocol):
+    """A provider that speaks Anthropic's format itself; for others it is translated."""
+
+    async def count_tokens(self, request: ProviderRequest) -> int:
+        """The tokens that a request would take in, as the vendor counts them. Raises an `Upstream` error."""
 
 
 @runtime_checkable

@@ -1,0 +1,58 @@
+"""How many tokens a request would take in, without making it."""
+
+import msgspec
+from msgspec import Raw
+
+from assay.calls.estimate import BYTES_PER_TOKEN
+from assay.calls.ledger import Ledger
+from assay.calls.watch import IdleWatch
+from assay.errors import UpstreamTimeout
+from assay.providers.types import MessagesProvider, Provider, ProviderRequest
+from assay.wire.messages import ImagePart, Message
+from assay.wire.openai_chat import encode_message
+from assay.wire.requests import ChatRequest
+from assay.wire.usage import UsageSource
+
+TOKENS_PER_IMAGE = 1_500
+"""Vendors count a picture by its size in pixels, most of them between 85 and 1,600 tokens; its bytes say nothing."""
+
+
+class TokenCount(msgspec.Struct, frozen=True):
+    """And who counted them."""
+
+    input_tokens: int
+    source: UsageSource
+
+
+async def count_at(provider: Provider, request: ProviderRequest, ledger: Ledger) -> TokenCount:
+    """One attempt: the vendor's own count where it has one, else an estimate of the messages and tools by their bytes."""
+    if not isinstance(provider, MessagesProvider):
+        assert isinstance(request.request, ChatRequest)
+        return TokenCount(estimated_input(request.request), UsageSource.ESTIMATE)
+    try:
+        with IdleWatch(request.timeouts.total_s):
+            return TokenCount(await provider.count_tokens(request), UsageSource.PROVIDER)
+    except TimeoutError as error:
+        raise UpstreamTimeout(
+            f"{provider.name} did not count within {request.timeouts.total_s:g} s",
+            hint="Raise the model's `timeout`.",
+        ) from error
+
+
+def estimated_input(request: ChatRequest) -> int:
+    """Tokens of messages and tools, at `BYTES_PER_TOKEN` and `TOKENS_PER_IMAGE`."""
+    size = len(bytes(request.fields.get("tools", Raw(b""))))
+    images = 0
+    for message in request.messages:
+        images += sum(isinstance(part, ImagePart) for part in message.parts)
+        size += len(bytes(encode_message(_without_images(message))))
+    return -(-size // BYTES_PER_TOKEN) + images * TOKENS_PER_IMAGE
+
+
+def _without_images(message: Message) -> Message:
+    words = tuple([part for part in message.parts if not isinstance(part, ImagePart)])
+    return (
+        message
+        if len(words) == len(message.parts)
+        else msgspec.structs.replace(message, parts=words, raw=None)
+    )
