@@ -1,6 +1,6 @@
 """Messages and tools that came in another format, said in Anthropic's.
 
-What it cannot say is a `BadRequest` whose `param` is the path in OpenAI's format, where such messages come from.
+What it cannot say is an `Untranslatable` whose `param` is the path in OpenAI's format, where such messages come from.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from assay.errors import BadRequest
+from assay.errors import Untranslatable
 from assay.wire.messages import (
     AudioPart,
     FilePart,
@@ -82,7 +82,7 @@ def encode_turns(messages: Sequence[Message]) -> Turns:
             turns.append({"role": "assistant", "content": _plain(_spoken(message, place))})
             answers_tools = False
         else:
-            raise BadRequest(
+            raise Untranslatable(
                 f"{place}.role is 'function', which Anthropic's format does not have",
                 param=f"{place}.role",
                 hint="Send tools and messages of the role 'tool'.",
@@ -109,7 +109,9 @@ def encode_block(part: Part, place: str = "content") -> Any:
             return part.json
         case OpaquePart() | AudioPart():
             kind = "input_audio" if isinstance(part, AudioPart) else part.type
-            raise BadRequest(f"{place}: Anthropic's format has no content of the type {kind!r}", param=place)
+            raise Untranslatable(
+                f"{place}: Anthropic's format has no content of the type {kind!r}", param=place
+            )
 
 
 def encode_call(call: ToolCall, place: str = "tool_calls") -> dict[str, Any]:
@@ -118,7 +120,7 @@ def encode_call(call: ToolCall, place: str = "tool_calls") -> dict[str, Any]:
     try:
         _fields.decode(arguments)
     except UNREADABLE as error:
-        raise BadRequest(
+        raise Untranslatable(
             f"{place}.function.arguments is no JSON object: {error}",
             param=f"{place}.function.arguments",
             hint="Anthropic's format takes the input of a tool as an object.",
@@ -178,14 +180,14 @@ def _image_source(url: str, place: str) -> dict[str, str]:
 
 def _encode_document(part: FilePart, place: str) -> dict[str, Any]:
     if part.data is None:
-        raise BadRequest(
+        raise Untranslatable(
             f"{place}.file.file_id names a file at another vendor",
             param=f"{place}.file.file_id",
             hint="Send the file itself as `file_data`.",
         )
     media_type, octets = _of_data_url(part.data, f"{place}.file.file_data")
     if media_type != PDF:
-        raise BadRequest(
+        raise Untranslatable(
             f"{place}.file.file_data is {media_type!r}: Anthropic's format takes PDF only",
             param=f"{place}.file.file_data",
             hint="Send other documents as text.",
@@ -200,7 +202,7 @@ def _of_data_url(url: str, place: str) -> tuple[str, str]:
     head, comma, octets = url.partition(",")
     media_type, *parameters = head.removeprefix("data:").split(";")
     if not (url.startswith("data:") and comma and parameters and parameters[-1].strip() == "base64"):
-        raise BadRequest(
+        raise Untranslatable(
             f"{place} is no `data:` URL in base64", param=place, hint="Send data:<media type>;base64,<data>."
         )
     return media_type, octets

@@ -1,7 +1,7 @@
 """A request of Anthropic's format, said in OpenAI's chat format.
 
 What changes nothing but speed and price is left behind without a word: marks for a cache, citations of earlier answers, the
-thinking of earlier turns (Anthropic itself forgets it). Everything else that the chat format cannot say is a `BadRequest` that
+thinking of earlier turns (Anthropic itself forgets it). Everything else that the chat format cannot say is an `Untranslatable` that
 names it.
 """
 
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from assay.errors import BadRequest
+from assay.errors import Untranslatable
 from assay.wire.messages import (
     Beside,
     FilePart,
@@ -242,8 +242,8 @@ _SAID: dict[str, Callable[[Any], Said]] = {
 }
 
 
-def _unsayable(what: str, param: str, *, hint: str | None = None) -> BadRequest:
-    return BadRequest(
+def _unsayable(what: str, param: str, *, hint: str | None = None) -> Untranslatable:
+    return Untranslatable(
         f"{what} cannot be said in the format of this model's provider (OpenAI's chat)",
         param=param,
         hint=hint or "Leave it out, or ask for a model of an Anthropic provider.",

@@ -1,8 +1,8 @@
 """A request of OpenAI's chat format, said in Anthropic's.
 
 What changes nothing but speed and price is left behind without a word (keys for a cache, a prediction, an image's detail), and
-so are fields that say what holds anyway (`n` = 1, penalties of 0). Everything else that Anthropic's format cannot say is a
-`BadRequest` that names it. Anthropic's own `thinking`, `top_k`, `output_config` and `cache_control` may stand in a chat request
+so are fields that say what holds anyway (`n` = 1, penalties of 0). Everything else that Anthropic's format cannot say is an
+`Untranslatable` that names it. Anthropic's own `thinking`, `top_k`, `output_config` and `cache_control` may stand in a chat request
 and go along, and so do the `thinking_blocks` of an earlier answer.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from assay.errors import BadRequest
+from assay.errors import Untranslatable
 from assay.wire.anthropic import decode_block
 from assay.wire.anthropic_turns import encode_tool, encode_turns
 from assay.wire.messages import Message, Part, ReasoningPart, ToolCall
@@ -127,7 +127,7 @@ def _only(name: str, *neutral: Any) -> Callable[[Any], Said]:
 
 def _temperature(value: float) -> Said:
     if not 0 <= value <= 1:
-        raise BadRequest(
+        raise Untranslatable(
             f"temperature is {value}: Anthropic's models take 0 to 1",
             param="temperature",
             hint="Lower it, or ask for a model of another provider.",
@@ -210,8 +210,8 @@ _SAID: dict[str, Callable[[Any], Said]] = {
 }
 
 
-def _unsayable(what: str, param: str, *, hint: str | None = None) -> BadRequest:
-    return BadRequest(
+def _unsayable(what: str, param: str, *, hint: str | None = None) -> Untranslatable:
+    return Untranslatable(
         f"{what} cannot be said in the format of this model's provider (Anthropic's)",
         param=param,
         hint=hint or "Leave it out, or ask for a model of an OpenAI-compatible provider.",
