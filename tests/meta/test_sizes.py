@@ -12,7 +12,7 @@ LONG_FUNCTIONS: dict[str, int] = {}
 # A provider type when the first provider of that type is built; statistics when something is compared, for SciPy takes
 # most of a second; the server when a command needs one in this process.
 LAZY_IMPORTS = {
-    "assay.providers.registry": 2,
+    "assay.providers.registry": 3,
     "assay.evals.comparing": 1,
     "assay.evals.summing": 1,
     "assay.cli": 1,

@@ -20,14 +20,26 @@ _NOT_SERVED = (404, 405, 501)
 
 
 class OpenAIProvider:
-    """A server of OpenAI's format at `base_url` (which ends before `/chat/completions`)."""
+    """A server of OpenAI's format at `base_url` (which ends before `/chat/completions`).
+
+    `limit_field` is its name for the most tokens to make, for requests that came in another format: OpenAI's own newer models
+    refuse `max_tokens`, and many servers know nothing else.
+    """
 
     type = "openai"
 
     def __init__(
-        self, *, name: str, base_url: str, api_key: str | None, transport: Transport, clock: Clock = SYSTEM
+        self,
+        *,
+        name: str,
+        base_url: str,
+        api_key: str | None,
+        transport: Transport,
+        clock: Clock = SYSTEM,
+        limit_field: str = "max_tokens",
     ) -> None:
         self.name = name
+        self.limit_field = limit_field
         self._base_url = base_url.rstrip("/")
         self._transport = transport
         self._clock = clock

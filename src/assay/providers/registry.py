@@ -18,14 +18,34 @@ Build = Callable[[ProviderConfig, Transport], Provider]
 
 def _openai(config: ProviderConfig, transport: Transport) -> Provider:
     for option in config.options:
-        if option != "prices":
+        if option not in ("prices", "limit_field"):
             raise BadRequest(
                 f"providers.{config.name} has no key {option!r}",
                 param=f"providers.{config.name}.{option}",
-                hint="Known: type, base_url, api_key, prices.",
+                hint="Known: type, base_url, api_key, limit_field, prices.",
             )
     base_url = config.base_url or "https://api.openai.com/v1"
-    return OpenAIProvider(name=config.name, base_url=base_url, api_key=config.api_key, transport=transport)
+    theirs = "https://api.openai.com/" in base_url or ".openai.azure.com/" in base_url
+    limit_field = config.options.get("limit_field", "max_completion_tokens" if theirs else "max_tokens")
+    if limit_field not in ("max_tokens", "max_completion_tokens"):
+        raise BadRequest(
+            f"providers.{config.name}.limit_field is {limit_field!r}",
+            param=f"providers.{config.name}.limit_field",
+            hint="It is 'max_tokens' or 'max_completion_tokens'.",
+        )
+    return OpenAIProvider(
+        name=config.name,
+        base_url=base_url,
+        api_key=config.api_key,
+        transport=transport,
+        limit_field=str(limit_field),
+    )
+
+
+def _anthropic(config: ProviderConfig, transport: Transport) -> Provider:
+    from assay.providers.anthropic import build
+
+    return build(config, transport)
 
 
 def _simulated(config: ProviderConfig, transport: Transport) -> Provider:
@@ -40,7 +60,12 @@ def _llama(config: ProviderConfig, transport: Transport) -> Provider:
     return build(config, transport)
 
 
-BUILT_IN: Mapping[str, Build] = {"openai": _openai, "simulated": _simulated, "llama": _llama}
+BUILT_IN: Mapping[str, Build] = {
+    "openai": _openai,
+    "anthropic": _anthropic,
+    "simulated": _simulated,
+    "llama": _llama,
+}
 
 
 def known_types() -> frozenset[str]:
