@@ -76,6 +76,14 @@ def test_a_prompt_of_completions_is_the_only_input(house: Any, client: openai.Op
     assert "".join(chunk.choices[0].text for chunk in chunks) == "Correct this:\nHe go."
 
 
+def test_a_task_that_is_given_its_inputs_needs_no_messages(house: Any) -> None:
+    assert house.chat("task:polish", messages=[], assay={"inputs": {"text": "x"}}).status_code == 200
+    assert messages(house) == [("user", "Correct this:\nx")]
+    for model, inputs in (("task:polish", None), ("fast", {"text": "x"})):
+        refused = house.chat(model, messages=[], assay={"inputs": inputs})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "messages")
+
+
 @pytest.mark.parametrize(
     ("model", "sent", "param", "words"),
     [

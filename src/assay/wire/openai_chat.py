@@ -192,9 +192,11 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode_chat(body: bytes) -> ChatRequest:
-    """A `/v1/chat/completions` body. Raises `BadRequest` whose `param` is the field's path, e.g. `messages[2].role`."""
+    """A `/v1/chat/completions` body. Raises `BadRequest` whose `param` is the field's path, e.g. `messages[2].role`. With a task's
+    inputs the messages are history, of which there may be none."""
     fields, sent = decode_body(body, _chat)
-    if not sent.messages:
+    only_inputs = sent.assay is not None and sent.assay.inputs is not None and sent.model.startswith("task:")
+    if not sent.messages and not only_inputs:
         raise BadRequest("messages is empty", param="messages", hint="Send at least one message.")
     if len(sent.messages) > MAX_MESSAGES:
         raise BadRequest(f"More than {MAX_MESSAGES:,} messages cannot be sent at once", param="messages")
