@@ -62,6 +62,8 @@ def parameter(given: Any) -> str | None:
 GATEWAY = {
     "/v1/chat/completions": "A chat, whole or streamed. `model` is a model or `task:<name>`.",
     "/v1/completions": "A text that goes on, whole or streamed.",
+    "/v1/messages": "A chat in Anthropic's format, whole or streamed, from any provider.",
+    "/v1/messages/count_tokens": "The tokens that such a chat would take in: the vendor's count, else an estimate.",
     "/v1/models": "The models and tasks that the key may call.",
 }
 OPERATIONS = ("/healthz", "/readyz", "/metrics")

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from assay.access import Principal, authenticate
-from assay.calls import Call, Caller, StreamingAnswer
+from assay.calls import Call, Caller
 from assay.errors import AssayError, MethodNotAllowed, NotFound
-from assay.gateway.calling import check_may_call, context_of, label, label_cost
+from assay.gateway.calling import check_may_call, context_of, label, label_cost, trailer
 from assay.gateway.embeddings import Embeddings
 from assay.gateway.exchange import AsgiExchange, Departure, Exchange, Receive, Scope, Send
+from assay.gateway.messages import Messages, model_card, model_page
 from assay.gateway.origin import Origin, read_origin
-from assay.gateway.refusals import refuse
-from assay.kit import json
+from assay.gateway.refusals import refuse, speaks_anthropic
 from assay.providers.types import Endpoint
 from assay.snapshot import SnapshotSource
 from assay.tasks.calling import TaskCalls, is_task
@@ -42,10 +42,13 @@ class Gateway:
         self._tasks = tasks
         self._snapshot = snapshot
         self._max_body_bytes = max_body_bytes
+        messages = Messages(caller, tasks, snapshot, max_body_bytes=max_body_bytes)
         self.routes: dict[str, tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]] = {
             "/v1/chat/completions": ("POST", self._chat),
             "/v1/completions": ("POST", self._completions),
             "/v1/embeddings": ("POST", Embeddings(caller, max_body_bytes=max_body_bytes)),
+            "/v1/messages": ("POST", messages.create),
+            "/v1/messages/count_tokens": ("POST", messages.count),
             "/v1/models": ("GET", self._models),
         }
 
@@ -84,7 +87,7 @@ class Gateway:
         departure = Departure(exchange)
         try:
             if request.stream:
-                await self._stream(exchange, call, trailer=origin.trailer)
+                await self._stream(exchange, call, wants_trailer=origin.trailer)
             else:
                 await self._whole(exchange, call)
         except asyncio.CancelledError:
@@ -115,7 +118,7 @@ class Gateway:
         label_cost(exchange, span)
         await exchange.respond(200, answer.response.raw)
 
-    async def _stream(self, exchange: Exchange, call: Call, *, trailer: bool) -> None:
+    async def _stream(self, exchange: Exchange, call: Call, *, wants_trailer: bool) -> None:
         answer = await self._caller.stream(call)
         try:
             label(exchange, call.context, answer.trace_id, answer.upstream_ns, model=answer.model)
@@ -125,22 +128,26 @@ class Gateway:
                     await exchange.write(encode_event(event.raw))
         finally:
             await answer.aclose()
-        await exchange.write((_trailer(answer) if trailer else b"") + _DONE, more=False)
+        await exchange.write((trailer(answer) if wants_trailer else b"") + _DONE, more=False)
 
     async def _models(self, exchange: Exchange, principal: Principal) -> None:
-        await exchange.respond(200, msgspec.json.encode({"object": "list", "data": self._listed(principal)}))
+        names = self._listed(principal)
+        page = {"object": "list", "data": [_card(name) for name in names]}
+        await exchange.respond(
+            200, msgspec.json.encode(model_page(names) if speaks_anthropic(exchange) else page)
+        )
 
     async def _model(self, exchange: Exchange, principal: Principal) -> None:
         name = exchange.path.removeprefix("/v1/models/")
-        for model in self._listed(principal):
-            if model["id"] == name:
-                await exchange.respond(200, msgspec.json.encode(model))
-                return
-        raise NotFound(f"The model {name!r} does not exist", param="model", hint="GET /v1/models lists them.")
+        if name not in self._listed(principal):
+            raise NotFound(
+                f"The model {name!r} does not exist", param="model", hint="GET /v1/models lists them."
+            )
+        card = model_card(name) if speaks_anthropic(exchange) else _card(name)
+        await exchange.respond(200, msgspec.json.encode(card))
 
-    def _listed(self, principal: Principal) -> list[dict[str, object]]:
-        names = [*sorted(self._caller.models), *self._tasks.names(self._snapshot.current, principal.project)]
-        return [{"id": name, "object": "model", "created": 0, "owned_by": "assay"} for name in names]
+    def _listed(self, principal: Principal) -> list[str]:
+        return [*sorted(self._caller.models), *self._tasks.names(self._snapshot.current, principal.project)]
 
     def _unrouted(self, exchange: Exchange) -> tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]:
         if exchange.path.startswith("/v1/models/"):
@@ -154,10 +161,5 @@ async def _decoded(endpoint: Endpoint, body: bytes) -> ModelRequest:
     return decode(body) if len(body) < LARGE_BODY_BYTES else await asyncio.to_thread(decode, body)
 
 
-def _trailer(answer: StreamingAnswer) -> bytes:
-    span = answer.span
-    cost = None if span is None else span.cost_usd
-    kept = {} if answer.kept else {"x-assay-kept": False}
-    return (
-        b": " + json.encode({"x-assay-cost-usd": cost, "x-assay-attempts": answer.attempts, **kept}) + b"\n\n"
-    )
+def _card(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "assay"}

@@ -3,11 +3,11 @@
 import time
 
 from assay.access import Principal, Right
-from assay.calls import CallContext
+from assay.calls import CallContext, StreamingAnswer
 from assay.errors import Forbidden
 from assay.gateway.exchange import Exchange
 from assay.gateway.origin import Origin
-from assay.kit import money
+from assay.kit import json, money
 from assay.wire.spans import Span
 
 
@@ -62,3 +62,13 @@ def label_cost(exchange: Exchange, span: Span) -> None:
     if span.cost_usd is not None:
         exchange.out.append((b"x-assay-cost-usd", money.text(span.cost_usd).encode()))
     exchange.out.append((b"x-assay-attempts", str(span.attempts).encode()))
+
+
+def trailer(answer: StreamingAnswer) -> bytes:
+    """The comment line at the end of a stream: what is known only then."""
+    span = answer.span
+    cost = None if span is None else span.cost_usd
+    kept = {} if answer.kept else {"x-assay-kept": False}
+    return (
+        b": " + json.encode({"x-assay-cost-usd": cost, "x-assay-attempts": answer.attempts, **kept}) + b"\n\n"
+    )

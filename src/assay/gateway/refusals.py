@@ -1,5 +1,7 @@
-"""Errors in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`. The hint is part of the message, since
-that is what clients show."""
+"""Errors in the shape of the format that the client speaks. The hint is part of the message, since that is what clients show.
+
+OpenAI's is `{"error": {"message", "type", "param", "code"}}`; Anthropic's `{"type": "error", "error": {"type", "message"}}`.
+"""
 
 from typing import Any
 
@@ -7,31 +9,70 @@ import msgspec
 
 from assay.errors import AssayError, RateLimited, Upstream, UpstreamRefused
 from assay.gateway.exchange import Exchange
+from assay.wire.anthropic_answers import decode_error, error_type
 from assay.wire.openai_chat import UNREADABLE
+
+OVERLOADED = 529
+"""Anthropic's status for "too many calls for now"; elsewhere that is a 503."""
 
 _encode = msgspec.json.Encoder().encode
 
 
+def speaks_anthropic(exchange: Exchange) -> bool:
+    """Whether an Anthropic client is on the line: by its path or, where both formats have it, by a header of its own."""
+    path = exchange.path
+    if path.startswith("/v1/models"):
+        return b"anthropic-version" in exchange.headers
+    return path == "/v1/messages" or path.startswith("/v1/messages/")
+
+
 def shape(error: AssayError) -> bytes:
-    """The JSON body. A provider's own error in this shape goes to the client as it came: its `code` matters to SDKs."""
-    if isinstance(error, UpstreamRefused) and (theirs := _openai_error(error.body)) is not None:
-        return _encode({"error": theirs})
-    message = f"{error.message.rstrip('.')}. {error.hint}" if error.hint else error.message
-    return _encode({"error": {"message": message, "type": error.type, "param": error.param, "code": None}})
+    """The JSON body for an OpenAI client. A provider's own error in this shape goes to the client as it came: its `code`
+    matters to SDKs."""
+    if isinstance(error, UpstreamRefused):
+        if (failure := decode_error(error.body)) is not None:
+            return _openai(failure.message, failure.type, None)
+        if (theirs := _openai_error(error.body)) is not None:
+            return _encode({"error": theirs})
+    return _openai(_words(error), error.type, error.param)
+
+
+def anthropic_shape(error: AssayError, request_id: str | None) -> bytes:
+    """The JSON body for an Anthropic client. A provider's own error in this shape goes to the client as it came."""
+    message = _words(error)
+    if isinstance(error, UpstreamRefused):
+        if decode_error(error.body) is not None:
+            return error.body
+        if (theirs := _openai_error(error.body)) is not None:
+            message = theirs["message"]
+    failure = {"type": error_type(error.status), "message": message}
+    return _encode({"type": "error", "error": failure, "request_id": request_id})
 
 
 async def refuse(exchange: Exchange, error: AssayError) -> None:
-    """Answer with the error: as an HTTP answer, or inside a stream that has begun as its last event, without `[DONE]`."""
-    body = shape(error)
+    """Answer with the error: as an HTTP answer, or inside a stream that has begun as its last event."""
+    anthropic = speaks_anthropic(exchange)
+    body = anthropic_shape(error, exchange.trace_id) if anthropic else shape(error)
     if exchange.started:
         await exchange.write(b"event: error\ndata: " + body + b"\n\n", more=False)
         return
     retry_after_s = error.retry_after_s if isinstance(error, RateLimited | Upstream) else None
     if retry_after_s is not None:
         exchange.out.append((b"retry-after", str(max(round(retry_after_s), 0)).encode()))
-    if exchange.trace_id is not None and not any(name == b"x-assay-trace-id" for name, _ in exchange.out):
-        exchange.out.append((b"x-assay-trace-id", exchange.trace_id.encode()))
-    await exchange.respond(error.status, body)
+    if exchange.trace_id is not None:
+        for name in (b"x-assay-trace-id", b"request-id") if anthropic else (b"x-assay-trace-id",):
+            if not any(name == sent for sent, _ in exchange.out):
+                exchange.out.append((name, exchange.trace_id.encode()))
+    status = 503 if error.status == OVERLOADED and not anthropic else error.status
+    await exchange.respond(status, body)
+
+
+def _words(error: AssayError) -> str:
+    return f"{error.message.rstrip('.')}. {error.hint}" if error.hint else error.message
+
+
+def _openai(message: str, type: str, param: str | None) -> bytes:
+    return _encode({"error": {"message": message, "type": type, "param": param, "code": None}})
 
 
 def _openai_error(body: bytes) -> dict[str, Any] | None:
