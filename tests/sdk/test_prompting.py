@@ -35,8 +35,8 @@ def asked(receiver: Receiver) -> int:
 def test_a_prompt_is_fetched_once_and_rendered_here(sdk: Sdk, server: Receiver) -> None:
     sdk()
     for _ in range(3):
-        prompt = assay.prompt("polish")
-        assert prompt.render(text="She no went.") == "Correct: She no went."
+        assert assay.prompt("polish").render(text="She no went.") == "Correct: She no went."
+    prompt = assay.prompt("polish")
     assert (prompt.version, prompt.hash, prompt.inputs, prompt.is_fallback) == (1, "h1", ("text",), False)
     assert asked(server) == 1
 
