@@ -1,0 +1,142 @@
+"""Every code block of README and docs does what its page says; see `reader` for how, `blocks` for the exceptions."""
+
+import re
+import shutil
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+from tests.conftest import AssayProcess
+from tests.docs.blocks import ROOT, Block, blocks, pages
+from tests.docs.reader import Reader
+
+from assay import settings
+from assay.access import PROJECT
+from assay.catalog.config import parse_config
+from assay.catalog.local import open_catalog
+from assay.records import Records
+from assay.releases import apply_releases
+from assay.tasks import apply_tasks
+from assay.testing import Script, SimulatedServer
+
+WORLD = Path(__file__).parent / "world"
+"""What the pages of the nouns take for granted: an assay.toml with models and a task, and some cases."""
+
+SECRET = re.compile(r'"env:(\w+)"')
+RUN = ("console", "bash", "python")
+
+Start = Callable[..., AssayProcess]
+
+
+def runs(page: Path) -> list[Block]:
+    """What a reader of the page does, without what is marked."""
+    return [block for block in blocks(page) if block.not_run is None]
+
+
+def parameters() -> Iterator[Any]:
+    """The pages with something to run. What needs the local model is marked so."""
+    for page in pages():
+        found = runs(page)
+        if any(block.language in RUN and not block.title for block in found):
+            is_local = any("smollm2-135m" in block.text for block in found if block.language == "console")
+            marks = [pytest.mark.local_model] if is_local else []
+            yield pytest.param(page, id=page.relative_to(ROOT).as_posix(), marks=marks)
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    """Whoever answers for the vendors."""
+    with SimulatedServer(Script(answer="echo")) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def world(start_assay: Start) -> AssayProcess:
+    """The server that the pages of the nouns speak of."""
+    server = start_assay((WORLD / "assay.toml").read_text(encoding="utf-8")).ready()
+    question = [{"role": "user", "content": "May I have a refund?"}]
+    server.http.post("/v1/chat/completions", json={"model": "fast", "messages": question}).raise_for_status()
+    for path in sorted(WORLD.glob("*.jsonl")):
+        server.http.post(f"/api/datasets/{path.stem}/versions", content=path.read_bytes()).raise_for_status()
+    return server
+
+
+@pytest.mark.parametrize("page", list(parameters()))
+def test_the_page_runs_as_written(
+    page: Path,
+    tmp_path: Path,
+    upstream: str,
+    start_assay: Start,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(config: str, folder: Path) -> AssayProcess:
+        for name in SECRET.findall(config):
+            monkeypatch.setenv(name, "a-secret-of-the-test")
+        return start_assay(config, folder=folder, data=folder / ".assay").ready()
+
+    found = runs(page)
+    reader = Reader(tmp_path, upstream=upstream, start=start)
+    for file in page.parent.glob("*") if "examples" in page.parts else WORLD.glob("*.jsonl"):
+        shutil.copy(file, tmp_path)
+    if any(mark.name == "local_model" for mark in request.node.iter_markers()):
+        lay_weights(request.getfixturevalue("weights"), tmp_path / ".assay/models")
+    says_up = any(re.search(r"^\$ assay up\b", block.text, re.MULTILINE) for block in found)
+    config = [block for block in found if block.title == "assay.toml"]
+    if says_up:
+        pass
+    elif config:
+        reader.make(config[0])
+        reader.start_server()
+    else:
+        reader.meet(request.getfixturevalue("world"))
+    try:
+        for block in found:
+            reader.follow(block)
+    finally:
+        reader.close()
+
+
+def lay_weights(weights: Path, folder: Path) -> None:
+    """As if they had been pulled."""
+    folder.mkdir(parents=True)
+    for file in weights.parent.glob(f"{weights.stem}.*"):
+        shutil.copy(file, folder)
+
+
+class Undone(Exception):
+    """Ends a transaction that should leave nothing."""
+
+
+def test_every_configuration_that_is_shown_is_read_by_the_real_loader(tmp_path: Path) -> None:
+    records = Records.in_directory(tmp_path)
+    records.upgrade()
+    shown = [block for page in pages() for block in runs(page) if block.language == "toml"]
+    assert shown
+    for block in shown:
+        if block.title not in (None, "assay.toml"):
+            tomllib.loads(block.text)
+            continue
+        try:
+            with records.write() as tx:
+                apply(tx, block, tmp_path)
+                raise Undone
+        except Undone:
+            pass
+    records.close()
+
+
+def apply(tx: Connection, block: Block, folder: Path) -> None:
+    """Read it as `assay up` would."""
+    (folder / "models").mkdir(exist_ok=True)
+    (folder / "models/smollm2-135m.gguf").touch()
+    config = parse_config(
+        block.text, environ=dict.fromkeys(SECRET.findall(block.text), "a secret"), folder=folder
+    )
+    settings.load(environ={}, file=config.server)
+    models = open_catalog(config, folder).models
+    apply_tasks(tx, PROJECT, config.tasks, models=models)
+    apply_releases(tx, PROJECT, config.tasks)
