@@ -86,12 +86,10 @@ def _scope_spans(
 def _span(
     data: bytes, begin: int, end: int, resource: dict[str, Any], scope: dict[str, Any], sender: Sender
 ) -> OtelSpan:
-    said: dict[int, int] = {}
-    octets: dict[int, bytes] = {}
+    said: dict[int, Any] = {}
     attributes: dict[str, Any] = {}
     events: list[SpanEvent] = []
     links: list[SpanLink] = []
-    status_code, status_message = 0, ""
     for tag, at, to in _fields(data, begin, end):
         if tag == _ATTRIBUTE:
             _attribute(data, at, to, attributes)
@@ -99,37 +97,36 @@ def _span(
             events.append(_event(data, at, to))
         elif tag == _LINK:
             links.append(_link(data, at, to))
-        elif tag == _STATUS:
-            for inner, value, stop in _fields(data, at, to):
-                if inner == _tag(2):
-                    status_message = _text(data[value:stop])
-                elif inner == _tag(3, _VARINT):
-                    status_code = value
-        elif tag & 7 == _BYTES:
-            octets[tag] = data[at:to]
         else:
-            said[tag] = at
+            said[tag] = data[at:to] if tag & 7 == _BYTES else at
     _check_count(attributes, events, links)
-    dropped = tuple(said.get(tag, 0) for tag in _DROPPED)
+    status = dict(_scalars(said.get(_STATUS, b"")))
+    get = said.get
     return otlp.span_of(
         sender,
-        trace_id=octets.get(_TRACE_ID, b""),
-        span_id=octets.get(_SPAN_ID, b""),
-        parent_id=octets.get(_PARENT_ID, b""),
-        name=_text(octets.get(_NAME, b"")),
-        start_ns=said.get(_START, 0),
-        end_ns=said.get(_END, 0),
-        kind=said.get(_KIND, 0),
-        status_code=status_code,
-        status_message=status_message,
-        trace_state=_text(octets.get(_TRACE_STATE, b"")),
+        trace_id=get(_TRACE_ID, b""),
+        span_id=get(_SPAN_ID, b""),
+        parent_id=get(_PARENT_ID, b""),
+        name=_text(get(_NAME, b"")),
+        start_ns=get(_START, 0),
+        end_ns=get(_END, 0),
+        kind=get(_KIND, 0),
+        status_code=status.get(_tag(3, _VARINT), 0),
+        status_message=_text(status.get(_tag(2), b"")),
+        trace_state=_text(get(_TRACE_STATE, b"")),
         attributes=attributes,
         events=tuple(events),
         links=tuple(links),
-        dropped=dropped,
+        dropped=(get(_DROPPED[0], 0), get(_DROPPED[1], 0), get(_DROPPED[2], 0)),
         resource=resource,
         scope=scope,
     )
+
+
+def _scalars(data: bytes) -> Iterator[tuple[int, Any]]:
+    """The fields of a message that has no messages in it."""
+    for tag, at, to in _fields(data, 0, len(data)):
+        yield tag, data[at:to] if tag & 7 == _BYTES else at
 
 
 def _check_count(attributes: dict[str, Any], events: list[SpanEvent], links: list[SpanLink]) -> None:
@@ -177,13 +174,17 @@ def _attribute(data: bytes, begin: int, end: int, into: dict[str, Any]) -> None:
     try:
         middle = begin + 2 + data[begin + 1]
         if data[begin] == _KEY and data[begin + 1] < 128 and data[middle] == _VALUE:
-            at, to = _length(data, middle + 1)
-            if to == end and data[at] == _STRING:
-                first, last = _length(data, at + 1)
-                if last == end:
-                    into[data[begin + 2 : middle].decode()] = data[first:last].decode()
+            at = middle + 2
+            if (length := data[middle + 1]) >= 128:
+                length, at = _varint(data, middle + 1)
+            if at + length == end and data[at] == _STRING:
+                first = at + 2
+                if (length := data[at + 1]) >= 128:
+                    length, first = _varint(data, at + 1)
+                if first + length == end:
+                    into[data[begin + 2 : middle].decode()] = data[first:end].decode()
                     return
-            elif to == end and data[at] == _INT:
+            elif at + length == end and data[at] == _INT:
                 number, stop = _varint(data, at + 1)
                 if stop == end:
                     into[data[begin + 2 : middle].decode()] = _signed(number)
@@ -255,7 +256,12 @@ def _fields(data: bytes, at: int, end: int) -> Iterator[_Found]:
             tag, at = _varint(data, at - 1)
         wire_type = tag & 7
         if wire_type == _BYTES:
-            begin, at = _length(data, at)
+            length = data[at]
+            at += 1
+            if length >= 128:
+                length, at = _varint(data, at - 1)
+            begin = at
+            at += length
             if at > end:
                 raise Unreadable("a field is longer than what it stands in")
             yield tag, begin, at
@@ -271,15 +277,6 @@ def _fields(data: bytes, at: int, end: int) -> Iterator[_Found]:
             raise Unreadable(f"a field has the wire type {wire_type}, which is none of protobuf's")
     if at > end:
         raise Unreadable("a field is longer than what it stands in")
-
-
-def _length(data: bytes, at: int) -> tuple[int, int]:
-    """Where a length-delimited field begins and ends."""
-    length = data[at]
-    at += 1
-    if length >= 128:
-        length, at = _varint(data, at - 1)
-    return at, at + length
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -84,15 +84,16 @@ def _with_parts(message: dict[str, Any], otherwise: str) -> Iterator[bytes]:
     content: list[Any] = []
     calls: list[dict[str, Any]] = []
     for part in message["parts"]:
-        match part:
-            case {"type": "tool_call", **rest}:
-                calls.append(tool_call(rest.get("id"), rest.get("name"), rest.get("arguments")))
-            case {"type": "tool_call_response", **rest}:
-                result = rest.get("response", rest.get("result"))
-                id = rest.get("id")
-                yield chat("tool", plain(result), answers=id if isinstance(id, str) else None)
-            case _:
-                content.append(_part(part))
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "text" and isinstance(part.get("content"), str):
+            content.append({"type": "text", "text": part["content"]})
+        elif kind == "tool_call":
+            calls.append(tool_call(part.get("id"), part.get("name"), part.get("arguments")))
+        elif kind == "tool_call_response":
+            result, id = part.get("response", part.get("result")), part.get("id")
+            yield chat("tool", plain(result), answers=id if isinstance(id, str) else None)
+        else:
+            content.append(_part(part))
     if content or calls:
         name = message.get("name")
         yield chat(
@@ -112,7 +113,7 @@ def _joined(content: list[Any]) -> Any:
 
 def _part(part: Any) -> dict[str, Any]:
     match part:
-        case {"type": "text", "content": str(said)} | str(said):
+        case str(said):
             return {"type": "text", "text": said}
         case {"type": "reasoning", "content": str(said)}:
             return {"type": "reasoning", "text": said}

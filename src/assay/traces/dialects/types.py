@@ -42,9 +42,10 @@ NOTHING = Meaning()
 
 def merged(*meanings: Meaning) -> Meaning:
     """For each column the first that knows it."""
-    said: dict[str, object] = {}
-    for meaning in meanings:
-        for name in Meaning.__struct_fields__:
-            if name not in said and (value := getattr(meaning, name)) is not None:
-                said[name] = value
-    return Meaning(**said)  # type: ignore[arg-type]
+    first, *others = map(msgspec.structs.astuple, meanings)
+    said = list(first)
+    for other in others:
+        for at, value in enumerate(other):
+            if value is not None and said[at] is None:
+                said[at] = value
+    return Meaning(**dict(zip(Meaning.__struct_fields__, said, strict=True)))
