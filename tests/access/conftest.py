@@ -24,13 +24,16 @@ from assay.access import (
     pages,
     passwords,
     people_api,
+    people_pages,
     prepare,
     prepare_password,
     set_role,
+    settings_pages,
 )
-from assay.access.guards import csrf_token, person
+from assay.access.guards import csrf_token, person, places
 from assay.access.signing import SignIn
 from assay.audit import api as audit_api
+from assay.audit import pages as audit_pages
 from assay.records import Records
 from assay.snapshot import SnapshotSource
 from assay.testing import FakeClock
@@ -67,7 +70,15 @@ class House:
     def build(self) -> Litestar:
         """A new app over these records. Each client gets its own, since an app belongs to one event loop."""
         return web.build(
-            handlers=[*api.handlers, *pages.handlers, *people_api.handlers, *audit_api.handlers],
+            handlers=[
+                *api.handlers,
+                *pages.handlers,
+                *settings_pages.handlers,
+                *people_api.handlers,
+                *people_pages.handlers,
+                *audit_api.handlers,
+                *audit_pages.handlers,
+            ],
             dependencies={
                 "records": self.records,
                 "snapshot": self.snapshot,
@@ -76,7 +87,11 @@ class House:
             },
             snapshot=self.snapshot,
             surroundings=shell.Shell(
-                shell.environment(["access"]), nav=shell.NAVIGATION, person=person, csrf_token=csrf_token
+                shell.environment(["access", "audit"]),
+                nav=shell.NAVIGATION,
+                person=person,
+                csrf_token=csrf_token,
+                places=places,
             ),
             max_body_bytes=100_000,
         )

@@ -20,10 +20,11 @@ PROJECT_HEADER = "x-assay-project"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A project that somebody may enter, and as what."""
+    """A project that somebody may enter, as what, and whether they are in it."""
 
     project: Project
     role: Role
+    here: bool
 
 
 class Logins:
@@ -98,7 +99,11 @@ class Logins:
             found = self._open_to(user=principal.user, key_id=principal.key_id)
         if principal.via == "key":
             found = {principal.project: principal.role}
-        return [Place(self.projects[name], role) for name, role in found.items() if name in self.projects]
+        return [
+            Place(self.projects[name], role, name == principal.project)
+            for name, role in found.items()
+            if name in self.projects
+        ]
 
     def _open_to(self, *, user: str | None, key_id: str | None) -> dict[str, Role]:
         if user is not None:
