@@ -11,11 +11,21 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from assay import access, audit, web
-from assay.access import KEYS, PROJECT, SESSIONS, LoginThrottle, guards, people_api
+from assay.access import (
+    KEYS,
+    PROJECT,
+    SESSIONS,
+    LoginThrottle,
+    guards,
+    people_api,
+    people_pages,
+    settings_pages,
+)
 from assay.access import api as access_api
 from assay.access import pages as access_pages
 from assay.access.signing import SignIn
 from assay.audit import api as audit_api
+from assay.audit import pages as audit_pages
 from assay.calls import Caller
 from assay.catalog import api as catalog_api
 from assay.catalog import load_config
@@ -57,7 +67,7 @@ from assay.ui import assets, language, reference, shell
 log = logging.getLogger(__name__)
 
 PARTS = (KEYS, SESSIONS, TASKS, RELEASES)
-ROOMS = ("access", "traces", "releases", "datasets", "evals", "jobs", "decisions")
+ROOMS = ("access", "audit", "traces", "releases", "datasets", "evals", "jobs", "decisions")
 """Rooms with templates."""
 
 _MIB = 2**20
@@ -153,6 +163,7 @@ class Assay:
             nav=shell.NAVIGATION,
             person=guards.person,
             csrf_token=guards.csrf_token,
+            places=guards.places,
             banners=self.banners,
         )
         return web.build(
@@ -245,7 +256,10 @@ HANDLERS = [
     *access_api.handlers,
     *access_pages.handlers,
     *people_api.handlers,
+    *people_pages.handlers,
+    *settings_pages.handlers,
     *audit_api.handlers,
+    *audit_pages.handlers,
     *catalog_api.handlers,
     *datasets_api.handlers,
     *datasets_pages.handlers,

@@ -4,7 +4,7 @@
 Templates are named `room/x.html` and live in `src/assay/<room>/templates/<room>/x.html`. They extend `shell.html` and
 may use the macros of `components.html`, the filters of `assay.ui.filters` and these names:
 
-    title · path · nav · principal · csrf_token · banners · version · static(path) · here(**changes) · url(path, **query)
+    title · path · nav · principal · places · csrf_token · banners · version · static(path) · here(**changes) · url(path, **query)
     _(text) · ngettext(one, many, n) · language · languages
 """
 
@@ -81,6 +81,7 @@ NAVIGATION = (
     NavItem(later("Decisions"), "/decisions", "c", "decisions"),
     NavItem(later("Jobs"), "/jobs", "j", "jobs"),
     NavItem(later("Keys"), "/keys", "y", "keys"),
+    NavItem(later("Settings"), "/settings", "e", "settings", also=("/users", "/projects", "/audit")),
 )
 """Every place there can be, in order. `app.py` passes on those whose rooms it registered."""
 
@@ -103,12 +104,15 @@ class Shell:
         nav: Sequence[NavItem],
         person: Callable[[Request[Any, Any, Any]], Person | None],
         csrf_token: Callable[[Request[Any, Any, Any]], str],
+        places: Callable[[Request[Any, Any, Any]], Sequence[Any]] = lambda request: (),
         banners: Callable[[], Sequence[Banner]] = tuple,
     ) -> None:
+        """`places` are the projects that whoever looks may switch to, as `access.logins.Place`."""
         self.environment = environment
         self.nav = nav
         self.person = person
         self.csrf_token = csrf_token
+        self.places = places
         self.banners = banners
 
     def render(
@@ -122,6 +126,7 @@ class Shell:
             "path": path,
             "nav": [(item, item.holds(path)) for item in self.nav],
             "principal": self.person(request),
+            "places": self.places(request),
             "csrf_token": self.csrf_token(request),
             "banners": self.banners(),
             "here": lambda **changes: here(path, query, **changes),
