@@ -105,7 +105,7 @@ def shown(span: Span) -> dict[str, Any]:
         trace_state=sent.trace_state,
         dropped=_given(**dict(zip(("attributes", "events", "links"), sent.dropped, strict=True))),
     )
-    return {**sent.attributes, KEY: beside}
+    return {**sent.attributes, KEY: beside} if beside else sent.attributes
 
 
 def _restored(span: Span, beside: dict[str, Any], pieces: tuple[bytes, ...]) -> OtelSpan:
