@@ -59,10 +59,11 @@ from assay.spans.sink import CallSink
 from assay.tasks import TASKS, TaskCalls, apply_tasks
 from assay.tasks import api as tasks_api
 from assay.traces import api as traces_api
-from assay.traces import health, otlp, otlp_api
+from assay.traces import health, live_pages, otlp, otlp_api
 from assay.traces import pages as traces_pages
 from assay.traces.dialects import DialectProjector, Pricing
 from assay.ui import assets, language, reference, shell
+from assay.traces.live import LiveTail
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,10 @@ class Assay:
         self.collector.start()
 
     async def stop(self) -> None:
+    def leave(self) -> None:
+        """The server is about to stop: let those go who only watch."""
+        self.live.close()
+
         """Let running work end, keep what is in memory, close the files. Safe after a `start` that failed."""
         for name in ("jobs", "providers"):
             part = getattr(self, name, None)
@@ -151,6 +156,8 @@ class Assay:
         self.jobs.register(EVAL_RUN, EvalRuns(self.records, self.caller).run)
         max_body_bytes = int(settings.max_body_mb * _MIB)
         self.gateway = Gateway(
+        self.live = LiveTail(self.span_store)
+        self.collector.on_collected(self.live.ring)
             caller=self.caller, tasks=self.task_calls, snapshot=self.snapshot, max_body_bytes=max_body_bytes
         )
         self.web = web.HostCheck(
@@ -182,6 +189,7 @@ class Assay:
                 "catalog": self.catalog,
                 "assay": self,
             },
+                "live": self.live,
             snapshot=self.snapshot,
             surroundings=surroundings,
             max_body_bytes=max_body_bytes,
@@ -277,3 +285,4 @@ HANDLERS = [
     *traces_api.handlers,
     *traces_pages.handlers,
 ]
+    *live_pages.handlers,

@@ -17,8 +17,9 @@ from assay.kit.clock import SYSTEM
 from assay.records import Records
 from assay.snapshot import SnapshotSource
 from assay.spans import Collector, DuckDBStore, Quarantine, Spool
-from assay.traces import api, otlp_api, pages
+from assay.traces import api, live_pages, otlp_api, pages
 from assay.traces.dialects import DialectProjector
+from assay.traces.live import LiveTail
 from assay.ui import assets, shell
 from assay.wire.spans import Span, SpanKind
 
@@ -38,7 +39,13 @@ class House:
             self.spool, self.store, Quarantine(directory / "quarantine"), projectors=[DialectProjector()]
         )
         self.app: Litestar = web.build(
-            handlers=[*assets.handlers, *api.handlers, *otlp_api.handlers, *pages.handlers],
+            handlers=[
+                *assets.handlers,
+                *api.handlers,
+                *otlp_api.handlers,
+                *pages.handlers,
+                *live_pages.handlers,
+            ],
             dependencies={
                 "records": self.records,
                 "snapshot": self.snapshot,
@@ -46,6 +53,7 @@ class House:
                 "span_store": self.store,
                 "spool": self.spool,
                 "collector": self.collector,
+                "live": LiveTail(self.store),
             },
             snapshot=self.snapshot,
             surroundings=shell.Shell(

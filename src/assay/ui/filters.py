@@ -107,6 +107,15 @@ def at(value_ns: int | None) -> Markup | str:
     return Markup('<time datetime="{}">{}{}UTC</time>').format(exact, exact[:19].replace("T", " "), NARROW)
 
 
+def time_of_day(value_ns: int | None) -> Markup | str:
+    """A moment of today as `<time>` by its hour, in UTC; hovering shows the day."""
+    if value_ns is None:
+        return UNKNOWN
+    exact = rfc3339(value_ns)
+    absolute = f"{exact[:19].replace('T', ' ')} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, absolute, exact[11:19])
+
+
 def ago(value_ns: int | None, *, clock: Clock = SYSTEM) -> Markup | str:
     """A moment as `<time>` that reads relative to now; hovering shows it absolute."""
     if value_ns is None:
@@ -219,6 +228,7 @@ def table(clock: Clock) -> dict[str, Callable[..., Any]]:
         "duration_ns": duration_ns,
         "size_bytes": size_bytes,
         "at": at,
+        "time_of_day": time_of_day,
         "ago": partial(ago, clock=clock),
         "short_id": short_id,
         "json_text": json_text,

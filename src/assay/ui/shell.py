@@ -53,10 +53,15 @@ class Person(Protocol):
         """viewer, editor or admin."""
 
 
+EDITING = ("editor", "admin")
+"""The roles that may change things."""
+
+
 class NavItem(msgspec.Struct, frozen=True):
     """One line of the navigation. `g` then `key` goes there; `icon` is a name that `components.icon` draws.
 
-    `also` are further paths whose pages belong under it.
+    `also` are further paths whose pages belong under it. `begins` says that a new group of places begins; who has none of
+    `for_roles`, where there are some, is not shown the place.
     """
 
     label: str
@@ -64,6 +69,8 @@ class NavItem(msgspec.Struct, frozen=True):
     key: str
     icon: str
     also: tuple[str, ...] = ()
+    begins: bool = False
+    for_roles: tuple[str, ...] = ()
 
     def holds(self, path: str) -> bool:
         """Whether a page belongs under this item."""
@@ -74,6 +81,7 @@ class NavItem(msgspec.Struct, frozen=True):
 
 NAVIGATION = (
     NavItem(later("Overview"), "/", "o", "overview"),
+    NavItem(later("Live"), "/live", "l", "live"),
     NavItem(later("Traces"), "/traces", "t", "traces"),
     NavItem(later("Tasks"), "/tasks", "k", "tasks"),
     NavItem(later("Datasets"), "/datasets", "d", "datasets"),
@@ -121,11 +129,16 @@ class Shell:
         """The page as text. The struct's fields are the template's names; they may not hide those of the shell."""
         path = request.url.path
         query = request.url.query
+        who = self.person(request)
         surroundings = {
             "title": title,
             "path": path,
-            "nav": [(item, item.holds(path)) for item in self.nav],
-            "principal": self.person(request),
+            "nav": [
+                (item, item.holds(path))
+                for item in self.nav
+                if not item.for_roles or (who is not None and who.role in item.for_roles)
+            ],
+            "principal": who,
             "places": self.places(request),
             "csrf_token": self.csrf_token(request),
             "banners": self.banners(),
