@@ -52,7 +52,12 @@ class SimulatedServer:
     @property
     def url(self) -> str:
         """The base URL for an OpenAI client."""
-        return f"http://{self.host}:{self.port}/v1"
+        return f"{self.root}/v1"
+
+    @property
+    def root(self) -> str:
+        """The base URL for an Anthropic client, which adds the `/v1` itself."""
+        return f"http://{self.host}:{self.port}"
 
     def start(self) -> None:
         """Listen; returns when connections are taken. Raises `Unusable` when the port is not free."""

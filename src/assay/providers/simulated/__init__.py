@@ -1,4 +1,4 @@
-"""A model provider that is not there: seeded answers, latencies and faults in OpenAI's wire format.
+"""A model provider that is not there: seeded answers, latencies and faults, in OpenAI's and in Anthropic's wire format.
 
 `Simulation` decides what happens to a request (pure, by a `Script`), `SimulatedTransport` plays it in process and
 `assay.testing.SimulatedServer` over real HTTP. The same script and seed always give the same calls, so a test of a
@@ -13,6 +13,7 @@ from assay.providers.simulated.behaviour import (
     Percentiles,
     Rule,
     Script,
+    ToolUse,
     parse_script,
 )
 from assay.providers.simulated.exchange import Call
@@ -32,6 +33,7 @@ __all__ = [
     "SimulatedProvider",
     "SimulatedTransport",
     "Simulation",
+    "ToolUse",
     "build",
     "parse_script",
 ]

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-Endpoint = Literal["chat", "completions", "embeddings"]
+OpenAIEndpoint = Literal["chat", "completions", "embeddings"]
+Endpoint = OpenAIEndpoint | Literal["messages"]
 
 
 class Refused(Exception):
@@ -45,6 +46,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     forced_tool: str | None = None
     """a tool's name, or `*` for any"""
     tools_allowed: bool = True
+    parallel_tools: bool = True
+    thinks: bool = False
+    """an Anthropic client asked to see the thinking"""
     json_schema: Mapping[str, Any] | None = None
     """what the answer must look like; `{"type": "object"}` in plain JSON mode"""
     dimensions: int | None = None
@@ -69,6 +73,8 @@ class _Tool(msgspec.Struct):
 class _Message(msgspec.Struct):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
 
     @property
     def text(self) -> str:
@@ -101,6 +107,7 @@ class _Chat(_Body, kw_only=True):
     tools: list[_Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
 
 
 class _Completion(_Body, kw_only=True):
@@ -120,7 +127,7 @@ _completion = msgspec.json.Decoder(_Completion)
 _embedding = msgspec.json.Decoder(_Embedding)
 
 
-def parse(endpoint: Endpoint, body: bytes) -> Asked:
+def parse(endpoint: OpenAIEndpoint, body: bytes) -> Asked:
     """Read a body. Raises `Refused` with 400, naming the field as OpenAI does."""
     try:
         msgspec.json.decode(body)
@@ -153,6 +160,7 @@ def _from_chat(sent: _Chat) -> Asked:
             "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
             param="top_logprobs",
         )
+    _check_calls(sent.messages)
     users = [message.text for message in sent.messages if message.role == "user"]
     tools = {tool.function.name: tool.function.parameters or {} for tool in sent.tools or () if tool.function}
     return Asked(
@@ -165,6 +173,7 @@ def _from_chat(sent: _Chat) -> Asked:
         tools=tools,
         forced_tool=_forced_tool(sent, tools),
         tools_allowed=sent.tool_choice != "none",
+        parallel_tools=sent.parallel_tool_calls is not False,
         json_schema=_json_schema(sent.response_format),
         **_shared(sent),
     )
@@ -207,6 +216,31 @@ def _shared(sent: _Body) -> dict[str, Any]:
         "stop": (sent.stop,) if isinstance(sent.stop, str) else tuple(sent.stop or ()),
         "steering": sent.simulate or {},
     }
+
+
+def _check_calls(messages: list[_Message]) -> None:
+    """Each call of a tool is answered before anything else is said, and each answer has its call."""
+    waiting: list[str] = []
+    for at, message in enumerate(messages):
+        if message.role == "tool":
+            if message.tool_call_id not in waiting:
+                raise Refused(
+                    400,
+                    "Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls'.",
+                    param=f"messages.[{at}].role",
+                )
+            waiting.remove(message.tool_call_id)
+        elif waiting:
+            break
+        else:
+            waiting = [str(call.get("id")) for call in message.tool_calls or ()]
+    if waiting:
+        raise Refused(
+            400,
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
+            f"The following tool_call_ids did not have response messages: {', '.join(waiting)}",
+            param="messages",
+        )
 
 
 def _check_stream_options(sent: _Body) -> None:

@@ -84,21 +84,33 @@ def draw(distribution: Distribution, random: Random) -> float:
     return max(0.0, distribution.sample(random))
 
 
+class ToolUse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A tool to call, with arguments of its schema's shape when none are given."""
+
+    tool: str
+    arguments: dict[str, Any] | None = None
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When `match` (a regular expression) is found in the last user message, say `answer` or call `tool`.
 
-    `answer` may use the match's groups as `\\1` or `\\g<name>`. `share` is how often the rule holds, drawn per call.
+    `answer` may use the match's groups as `\\1` or `\\g<name>`. `share` is how often the rule holds, drawn per call. `also`
+    are tools that are called at once with the first, `saying` is what is said before.
     """
 
     match: str
     answer: str | None = None
     tool: str | None = None
     arguments: dict[str, Any] | None = None
+    also: tuple[ToolUse, ...] = ()
+    saying: str = ""
     share: Share = 1.0
 
     def __post_init__(self) -> None:
         if (self.answer is None) == (self.tool is None):
             raise ValueError("a rule has either an answer or a tool")
+        if self.tool is None and (self.also or self.saying):
+            raise ValueError("also and saying go with a tool")
         try:
             re.compile(self.match)
         except re.error as error:
@@ -120,11 +132,17 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     output_tokens: Distribution = 24
     """length of a `lorem` answer"""
     reasoning_tokens: int = 0
-    """counted as used, never shown"""
+    """counted as used; shown to Anthropic clients that ask for thinking, to others with `show_reasoning`"""
+    show_reasoning: bool = False
+    """say it as `reasoning_content`, as some servers of OpenAI's format do"""
     dimensions: Annotated[int, Meta(ge=1, le=4096)] = 256
     """length of an embedding; a request may ask for a shorter one"""
     cached_share: Share = 0.0
-    """part of the prompt that the usage calls cached"""
+    """part of the prompt that the usage calls read from a cache"""
+    cache_write_share: Share = 0.0
+    """part that it calls written to a cache for five minutes"""
+    cache_write_1h_share: Share = 0.0
+    """part that it calls written to a cache for an hour"""
 
     head_s: Distribution = 0.0
     """until the answer's head"""
@@ -163,6 +181,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 raise ValueError(f"errors has {status!r}, which is no status from 400 to 599")
         if sum(self.errors.values()) > 1:
             raise ValueError("the shares in errors add up to more than 1")
+        if self.cached_share + self.cache_write_share + self.cache_write_1h_share > 1:
+            raise ValueError("the shares of the cache add up to more than 1")
 
     def with_changes(self, changes: Mapping[str, Any]) -> "Behaviour":
         """The same with some fields replaced. Raises `BadRequest` naming the field."""

@@ -1,11 +1,16 @@
-"""The `simulated` type of provider: the OpenAI provider over a simulated network."""
+"""The `simulated` type of provider: the OpenAI provider, and for Anthropic's format the Anthropic provider, over a simulated
+network."""
+
+from collections.abc import AsyncGenerator
 
 from assay.kit.clock import SYSTEM, Clock
+from assay.providers.anthropic import AnthropicProvider
 from assay.providers.openai import OpenAIProvider
 from assay.providers.simulated.behaviour import parse_script
 from assay.providers.simulated.simulation import Simulation
 from assay.providers.simulated.transport import SimulatedTransport
-from assay.providers.types import ProviderConfig
+from assay.providers.types import ProviderConfig, ProviderRequest
+from assay.wire.responses import Response, StreamEvent
 
 BASE_URL = "http://simulated.invalid/v1"
 
@@ -16,14 +21,28 @@ class SimulatedProvider(OpenAIProvider):
     type = "simulated"
 
     def __init__(self, *, name: str, simulation: Simulation) -> None:
+        transport, key = SimulatedTransport(simulation), simulation.script.api_key
         super().__init__(
-            name=name,
-            base_url=BASE_URL,
-            api_key=simulation.script.api_key,
-            transport=SimulatedTransport(simulation),
-            clock=simulation.clock,
+            name=name, base_url=BASE_URL, api_key=key, transport=transport, clock=simulation.clock
         )
         self.simulation = simulation
+        self._anthropic = AnthropicProvider(
+            name=name, base_url=BASE_URL, api_key=key, transport=transport, clock=simulation.clock
+        )
+
+    async def complete(self, request: ProviderRequest) -> Response:
+        """See `Provider.complete`."""
+        if request.endpoint == "messages":
+            return await self._anthropic.complete(request)
+        return await super().complete(request)
+
+    def stream(self, request: ProviderRequest) -> AsyncGenerator[StreamEvent, None]:
+        """See `Provider.stream`."""
+        return self._anthropic.stream(request) if request.endpoint == "messages" else super().stream(request)
+
+    async def count_tokens(self, request: ProviderRequest) -> int:
+        """See `MessagesProvider.count_tokens`."""
+        return await self._anthropic.count_tokens(request)
 
 
 def build(config: ProviderConfig, *, clock: Clock = SYSTEM) -> SimulatedProvider:

@@ -12,14 +12,23 @@ from assay.providers.simulated.asking import Asked
 DONE = b"data: [DONE]\n\n"
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """One choice: tokens of text, or a call of a tool."""
+class Called(msgspec.Struct, frozen=True):
+    """A tool that is called; `arguments` is JSON."""
 
+    id: str
+    tool: str
+    arguments: str
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """One choice: tokens of thought, of text, and calls of tools."""
+
+    thoughts: tuple[str, ...] = ()
     pieces: tuple[str, ...] = ()
+    calls: tuple[Called, ...] = ()
     finish_reason: str = "stop"
-    tool: str | None = None
-    arguments: str = ""
-    tool_call_id: str = ""
+    stopped_by: str | None = None
+    """the stop sequence that was met"""
     logprobs: tuple[float, ...] = ()
     """one a piece, where they were asked for"""
 
@@ -31,7 +40,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def count(self) -> int:
         """Tokens that went out."""
-        return len(self.pieces) or len(tokens(self.arguments))
+        return len(self.pieces) + sum(len(tokens(call.arguments)) for call in self.calls)
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -109,26 +118,29 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return Chunk(event(body), is_token)
 
     def _opening(self, reply: Reply) -> dict[str, Any]:
-        delta: dict[str, Any] = {
-            "role": "assistant",
-            "content": "" if reply.tool is None else None,
-            "refusal": None,
-        }
-        if reply.tool is not None:
-            call = {
-                "id": reply.tool_call_id,
-                "type": "function",
-                "function": {"name": reply.tool, "arguments": ""},
-            }
-            delta["tool_calls"] = [{"index": 0, **call}]
+        delta: dict[str, Any] = {"role": "assistant", "content": "", "refusal": None}
+        if reply.calls and not reply.pieces and not reply.thoughts:
+            delta |= {"content": None, **_call_opening(0, reply.calls[0])}
         return delta
 
     def _parts(self, reply: Reply, at: int) -> list[dict[str, Any]]:
-        if reply.tool is not None:
-            return [
-                {"delta": {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}}
-                for piece in tokens(reply.arguments)
+        if self.asked.endpoint == "chat":
+            thoughts = [{"delta": {"reasoning_content": piece}} for piece in reply.thoughts]
+            return [*thoughts, *self._words(reply, at), *self._call_parts(reply)]
+        return self._words(reply, at)
+
+    def _call_parts(self, reply: Reply) -> list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = []
+        for index, call in enumerate(reply.calls):
+            if index or reply.pieces or reply.thoughts:
+                parts.append({"delta": _call_opening(index, call)})
+            parts += [
+                {"delta": {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}}
+                for piece in tokens(call.arguments)
             ]
+        return parts
+
+    def _words(self, reply: Reply, at: int) -> list[dict[str, Any]]:
         if self.asked.endpoint == "completions":
             heard = self._echo(at)
             parts = [{"text": heard, "logprobs": None}] if heard else []
@@ -148,10 +160,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             "refusal": None,
             "annotations": [],
         }
-        if reply.tool is not None:
-            function = {"name": reply.tool, "arguments": reply.arguments}
-            message["content"] = None
-            message["tool_calls"] = [{"id": reply.tool_call_id, "type": "function", "function": function}]
+        if reply.thoughts:
+            message["reasoning_content"] = "".join(reply.thoughts)
+        if reply.calls:
+            message["content"] = reply.text or None
+            message["tool_calls"] = [_call(call, call.arguments) for call in reply.calls]
         logprobs = self._chat_logprobs(reply.pieces, reply.logprobs)
         return {"message": message, "logprobs": logprobs, "finish_reason": reply.finish_reason}
 
@@ -188,6 +201,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             "top_logprobs": [dict(option) for option in options],
             "text_offset": offsets[some],
         }
+
+
+def _call(call: Called, arguments: str) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.tool, "arguments": arguments}}
+
+
+def _call_opening(index: int, call: Called) -> dict[str, Any]:
+    return {"tool_calls": [{"index": index, **_call(call, "")}]}
 
 
 def event(body: Any) -> bytes:

@@ -1,6 +1,5 @@
 """The simulated provider itself: requests in, plans out. Pure but for its call counter, its log and its clock."""
 
-import re
 from collections import deque
 from collections.abc import Mapping
 from email.utils import formatdate
@@ -13,10 +12,13 @@ import msgspec
 from assay.errors import BadRequest
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.simulated import embedding
-from assay.providers.simulated.answers import lorem, shaped, tokens
+from assay.providers.simulated import messages_saying as messages
+from assay.providers.simulated.answers import tokens
 from assay.providers.simulated.asking import Asked, Endpoint, Refused, error_body, parse
 from assay.providers.simulated.behaviour import Behaviour, Script, draw
 from assay.providers.simulated.exchange import Call, Exchange, Plan, Step
+from assay.providers.simulated.messages_asking import messages_error, parse_messages
+from assay.providers.simulated.replying import reasoning_tokens, reply
 from assay.providers.simulated.saying import Answer, Chunk, Reply, event
 from assay.providers.types import HttpRequest
 
@@ -26,8 +28,10 @@ LOG_LENGTH = 10_000
 _ENDPOINTS: Mapping[str, Endpoint] = {
     "/v1/chat/completions": "chat",
     "/v1/completions": "completions",
+    "/v1/messages": "messages",
     "/v1/embeddings": "embeddings",
 }
+COUNT_PATH = "/v1/messages/count_tokens"
 _MESSAGES = {
     401: ("Incorrect API key provided.", "invalid_api_key"),
     403: ("You are not allowed to use this model.", None),
@@ -35,6 +39,7 @@ _MESSAGES = {
     429: ("Rate limit reached for requests.", "rate_limit_exceeded"),
     500: ("The server had an error while processing your request. Sorry about that!", None),
     503: ("The engine is currently overloaded, please try again later.", None),
+    529: ("Overloaded", None),
 }
 _MALFORMED = b'data: {"id": "chatcmpl-broken", "choices": [{"delta": {"cont\n\n'
 
@@ -92,7 +97,8 @@ class Simulation:
         try:
             plan = self._plan(call, request.body)
         except Refused as refused:
-            plan = self._error(refused.status, refused.body, Behaviour())
+            body = messages_error(refused.status, str(refused)) if _is_anthropic(call) else refused.body
+            plan = self._error(refused.status, body, Behaviour())
         call.status = plan.status
         return Exchange(plan, call, self.clock)
 
@@ -100,6 +106,9 @@ class Simulation:
         self._check_key(call.headers)
         if call.path == "/v1/models" or call.path.startswith("/v1/models/"):
             return self._models(call)
+        if call.path == COUNT_PATH and call.method == "POST":
+            asked = parse_messages(body, call.headers, counting=True)
+            return _whole(msgspec.json.encode({"input_tokens": _counted(asked)}), head_s=0.0)
         endpoint = _ENDPOINTS.get(call.path)
         if endpoint is None:
             raise Refused(404, f"Invalid URL ({call.method} {call.path})", code="unknown_url")
@@ -108,7 +117,10 @@ class Simulation:
         behaviour = self.behaviour_now()
         self._calls += 1
         random = Random(self.script.seed << 64 | call.index)
-        asked = parse(endpoint, body)
+        if endpoint == "messages":
+            asked = parse_messages(body, call.headers, counting=False)
+        else:
+            asked = parse(endpoint, body)
         if self.script.models and asked.model not in self.script.models:
             raise Refused(
                 404,
@@ -121,7 +133,8 @@ class Simulation:
     def _check_key(self, headers: Mapping[str, str]) -> None:
         if self.script.api_key is None:
             return
-        sent = headers.get("authorization", "").removeprefix("Bearer ").strip()
+        bearer = headers.get("authorization", "").removeprefix("Bearer ").strip()
+        sent = headers.get("x-api-key") or bearer
         if not sent:
             raise Refused(401, "You didn't provide an API key. Send it as `Authorization: Bearer YOUR_KEY`.")
         if sent != self.script.api_key:
@@ -130,9 +143,11 @@ class Simulation:
     def _models(self, call: Call) -> Plan:
         if call.method != "GET":
             raise Refused(405, f"Not allowed to {call.method} on {call.path}.", code="method_not_supported")
-        cards = [_card(name) for name in self.script.models or (DEFAULT_MODEL,)]
+        made = _anthropic_card if _is_anthropic(call) else _card
+        cards = [made(name) for name in self.script.models or (DEFAULT_MODEL,)]
         if call.path == "/v1/models":
-            return _whole(msgspec.json.encode({"object": "list", "data": cards}), head_s=0.0)
+            page = {"has_more": False} if _is_anthropic(call) else {"object": "list"}
+            return _whole(msgspec.json.encode({**page, "data": cards}), head_s=0.0)
         name = call.path.removeprefix("/v1/models/")
         for card in cards:
             if card["id"] == name:
@@ -153,9 +168,11 @@ class Simulation:
         if status == 200:
             return None
         message, code = _MESSAGES.get(status, (f"The simulated provider answers {status}.", None))
-        return self._error(
-            status, error_body(status, message, code=code), behaviour, draw(behaviour.head_s, random)
-        )
+        if asked.endpoint == "messages":
+            body = messages_error(status, message)
+        else:
+            body = error_body(status, message, code=code)
+        return self._error(status, body, behaviour, draw(behaviour.head_s, random))
 
     def _error(self, status: int, body: bytes, behaviour: Behaviour, head_s: float = 0.0) -> Plan:
         headers: tuple[tuple[str, str], ...] = ()
@@ -172,24 +189,34 @@ class Simulation:
         first_token_s = draw(behaviour.first_token_s, random)
         if asked.endpoint == "embeddings":
             plan = _embedded(asked, behaviour, head_s + first_token_s)
-            return _broken_whole(plan, behaviour) if faulty else plan
+            return _broken_whole(plan, behaviour, asked.endpoint) if faulty else plan
         replies = tuple(
-            _reply(asked, behaviour, prompt, random) for prompt in asked.prompts for _ in range(asked.n)
+            reply(asked, behaviour, prompt, random) for prompt in asked.prompts for _ in range(asked.n)
         )
-        answer = Answer(
+        answer = self._saying(asked, replies, behaviour, index)
+        if asked.stream:
+            plan = _streamed(answer.chunks(), behaviour, random, head_s, first_token_s)
+            return _broken_stream(plan, behaviour, asked.endpoint) if faulty else plan
+        longest = max(each.count for each in replies)
+        whole_s = head_s + first_token_s + sum(_gap(behaviour, random) for _ in range(longest - 1))
+        plan = _whole(answer.whole(), head_s=whole_s)
+        return _broken_whole(plan, behaviour, asked.endpoint) if faulty else plan
+
+    def _saying(
+        self, asked: Asked, replies: tuple[Reply, ...], behaviour: Behaviour, index: int
+    ) -> Answer | messages.MessagesAnswer:
+        if asked.endpoint == "messages":
+            usage = _messages_usage(asked, replies[0], behaviour) if behaviour.usage else None
+            return messages.MessagesAnswer(
+                asked=asked, reply=replies[0], id=f"msg_sim{index:08d}", usage=usage
+            )
+        return Answer(
             asked=asked,
             replies=replies,
             id=f"{'chatcmpl' if asked.endpoint == 'chat' else 'cmpl'}-sim{index:08d}",
             created=self.clock.now_ns() // 1_000_000_000,
             usage=_usage(asked, replies, behaviour) if behaviour.usage else None,
         )
-        if asked.stream:
-            plan = _streamed(answer.chunks(), behaviour, random, head_s, first_token_s)
-            return _broken_stream(plan, behaviour) if faulty else plan
-        longest = max(reply.count for reply in replies)
-        whole_s = head_s + first_token_s + sum(_gap(behaviour, random) for _ in range(longest - 1))
-        plan = _whole(answer.whole(), head_s=whole_s)
-        return _broken_whole(plan, behaviour) if faulty else plan
 
 
 def _embedded(asked: Asked, behaviour: Behaviour, head_s: float) -> Plan:
@@ -212,78 +239,17 @@ def _steered(behaviour: Behaviour, steering: Mapping[str, Any], header: str) -> 
         raise Refused(400, error.message, param="simulate") from error
 
 
-def _reply(asked: Asked, behaviour: Behaviour, prompt: str, random: Random) -> Reply:
-    last_user = asked.last_user if asked.endpoint == "chat" else prompt
-    said: str | None = None
-    if asked.forced_tool is not None:
-        name = asked.forced_tool if asked.forced_tool != "*" else next(iter(asked.tools))
-        return _tool_reply(
-            asked, name, None, random, finish="tool_calls" if asked.forced_tool == "*" else "stop"
-        )
-    for rule in behaviour.rules:
-        found = re.search(rule.match, last_user)
-        if found is None or random.random() >= rule.share:
-            continue
-        if rule.answer is not None:
-            said = found.expand(rule.answer)
-            break
-        if rule.tool in asked.tools and asked.tools_allowed and asked.ends_with_user:
-            return _tool_reply(asked, str(rule.tool), rule.arguments, random, finish="tool_calls")
-    if said is None:
-        said = _default_text(asked, behaviour, prompt, last_user, random)
-    if asked.json_schema is not None and not isinstance(_json_or_none(said.encode()), (dict, list)):
-        said = _as_json(asked.json_schema, said, random)
-    return _text_reply(asked, said, random)
-
-
-def _default_text(asked: Asked, behaviour: Behaviour, prompt: str, last_user: str, random: Random) -> str:
-    match behaviour.answer:
-        case "echo":
-            return last_user
-        case "fixed":
-            return behaviour.text
-        case "lorem":
-            return lorem(prompt, round(draw(behaviour.output_tokens, random)))
-
-
-def _as_json(schema: Mapping[str, Any], said: str, random: Random) -> str:
-    value = shaped(schema, random)
-    if schema.get("required") == ["answer"] and isinstance(value, dict):
-        value["answer"] = said
-    return msgspec.json.encode(value).decode()
-
-
-def _text_reply(asked: Asked, said: str, random: Random) -> Reply:
-    ends = [at for at in (said.find(stop) for stop in asked.stop if stop) if at >= 0]
-    pieces = tokens(said[: min(ends)] if ends else said)
-    finish = "stop"
-    if asked.max_tokens is not None and len(pieces) > asked.max_tokens:
-        pieces, finish = pieces[: asked.max_tokens], "length"
-    logprobs = [-round(random.expovariate(2.0), 6) for _ in pieces] if asked.logprobs is not None else []
-    return Reply(pieces=tuple(pieces), finish_reason=finish, logprobs=tuple(logprobs))
-
-
-def _tool_reply(
-    asked: Asked, name: str, arguments: Mapping[str, Any] | None, random: Random, *, finish: str
-) -> Reply:
-    value = shaped(asked.tools[name] or {"type": "object"}, random) if arguments is None else arguments
-    return Reply(
-        tool=name,
-        arguments=msgspec.json.encode(value).decode(),
-        tool_call_id=f"call_{random.getrandbits(96):024x}",
-        finish_reason=finish,
-    )
-
-
 def _usage(asked: Asked, replies: tuple[Reply, ...], behaviour: Behaviour) -> dict[str, Any]:
-    prompt_tokens = sum(len(tokens(prompt)) for prompt in asked.prompts)
-    completion_tokens = sum(reply.count + behaviour.reasoning_tokens for reply in replies)
+    prompt_tokens = _counted(asked)
+    completion_tokens = sum(each.count + behaviour.reasoning_tokens for each in replies)
+    written = int(prompt_tokens * (behaviour.cache_write_share + behaviour.cache_write_1h_share))
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
         "prompt_tokens_details": {
             "cached_tokens": int(prompt_tokens * behaviour.cached_share),
+            **({"cache_write_tokens": written} if written else {}),
             "audio_tokens": 0,
         },
         "completion_tokens_details": {
@@ -291,6 +257,25 @@ def _usage(asked: Asked, replies: tuple[Reply, ...], behaviour: Behaviour) -> di
             "audio_tokens": 0,
         },
     }
+
+
+def _messages_usage(asked: Asked, made: Reply, behaviour: Behaviour) -> messages.MessagesUsage:
+    prompt_tokens, thinking = _counted(asked), reasoning_tokens(asked, behaviour)
+    read = int(prompt_tokens * behaviour.cached_share)
+    minutes = int(prompt_tokens * behaviour.cache_write_share)
+    hour = int(prompt_tokens * behaviour.cache_write_1h_share)
+    return messages.MessagesUsage(
+        input=prompt_tokens - read - minutes - hour,
+        cache_read=read,
+        cache_write_5m=minutes,
+        cache_write_1h=hour,
+        output=made.count + thinking,
+        thinking=thinking,
+    )
+
+
+def _counted(asked: Asked) -> int:
+    return sum(len(tokens(prompt)) for prompt in asked.prompts)
 
 
 def _gap(behaviour: Behaviour, random: Random) -> float:
@@ -323,13 +308,16 @@ def _whole(
     return Plan(head_s=head_s, status=status, headers=(*length, *headers), steps=(Step(0.0, body),))
 
 
-def _broken_stream(plan: Plan, behaviour: Behaviour) -> Plan:
+def _broken_stream(plan: Plan, behaviour: Behaviour, endpoint: Endpoint) -> Plan:
     steps = list(plan.steps)
     ending = plan.ending
+    malformed = messages.MALFORMED if endpoint == "messages" else _MALFORMED
     if behaviour.malformed_at is not None and behaviour.malformed_at <= len(steps):
-        steps[behaviour.malformed_at - 1] = Step(steps[behaviour.malformed_at - 1].delay_s, _MALFORMED)
+        steps[behaviour.malformed_at - 1] = Step(steps[behaviour.malformed_at - 1].delay_s, malformed)
     if behaviour.error_at is not None and behaviour.error_at <= len(steps):
         failed = event(msgspec.Raw(error_body(503, *_MESSAGES[503][:1])))
+        if endpoint == "messages":
+            failed = messages.in_band_error()
         steps[behaviour.error_at - 1 :] = [Step(steps[behaviour.error_at - 1].delay_s, failed)]
     if behaviour.stall_at is not None and behaviour.stall_at <= len(steps):
         del steps[behaviour.stall_at - 1 :]
@@ -340,11 +328,12 @@ def _broken_stream(plan: Plan, behaviour: Behaviour) -> Plan:
     return msgspec.structs.replace(plan, steps=tuple(steps), ending=ending)
 
 
-def _broken_whole(plan: Plan, behaviour: Behaviour) -> Plan:
+def _broken_whole(plan: Plan, behaviour: Behaviour, endpoint: Endpoint) -> Plan:
     body = plan.steps[0].data
     half = body[: len(body) // 2]
     if behaviour.error_at is not None:
-        return _whole(error_body(503, _MESSAGES[503][0]), head_s=plan.head_s)
+        failed = messages_error(529, "Overloaded") if endpoint == "messages" else None
+        return _whole(failed or error_body(503, _MESSAGES[503][0]), head_s=plan.head_s)
     if behaviour.malformed_at is not None:
         return _whole(half, head_s=plan.head_s)
     if behaviour.cut_at is not None or behaviour.stall_at is not None:
@@ -357,6 +346,16 @@ def _broken_whole(plan: Plan, behaviour: Behaviour) -> Plan:
 
 def _card(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 1700000000, "owned_by": "simulated"}
+
+
+def _anthropic_card(name: str) -> dict[str, Any]:
+    return {"id": name, "type": "model", "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
+
+
+def _is_anthropic(call: Call) -> bool:
+    return call.path.startswith("/v1/messages") or (
+        call.path.startswith("/v1/models") and "anthropic-version" in call.headers
+    )
 
 
 def _json_or_none(body: bytes) -> Any:
