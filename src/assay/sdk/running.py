@@ -7,11 +7,11 @@ there is none.
 import atexit
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any, ParamSpec, TypeVar
 
 import msgspec
@@ -29,6 +29,8 @@ from assay.sdk.recording import LightProvider, LightSpan
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_VERSION: str = sys.modules["assay"].__version__
 
 logger = logging.getLogger("assay")
 
@@ -60,7 +62,7 @@ class Running:
         self.provider: api.TracerProvider = LightProvider(
             self.outbox, limit=configuration.max_value_bytes, apart=self._apart
         )
-        self._tracer: api.Tracer = self.provider.get_tracer("assay", version("assay"))
+        self._tracer: api.Tracer = self.provider.get_tracer("assay", _VERSION)
         self.joined: api.TracerProvider | None = None
         if configuration.make_global:
             api.set_tracer_provider(self.provider)
@@ -145,7 +147,7 @@ class Running:
             )  # needs opentelemetry-sdk, which is there when its provider is
             joining.join(found, self.outbox, self.configuration.keep)
             self.joined = found
-            self._tracer = found.get_tracer("assay", version("assay"))
+            self._tracer = found.get_tracer("assay", _VERSION)
             self.outbox.describe(found.resource.attributes)
 
 
@@ -201,7 +203,7 @@ def _resource(configuration: Configuration) -> dict[str, Any]:
         "process.pid": os.getpid(),
         "telemetry.sdk.name": "assay",
         "telemetry.sdk.language": "python",
-        "telemetry.sdk.version": version("assay"),
+        "telemetry.sdk.version": _VERSION,
         **configuration.resource,
     }
     if configuration.environment is not None:
