@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from assay import access, audit, web
+from assay import access, audit, metrics, web
 from assay.access import (
     KEYS,
     PROJECT,
@@ -27,6 +27,7 @@ from assay.access.signing import SignIn
 from assay.audit import api as audit_api
 from assay.audit import pages as audit_pages
 from assay.calls import Caller
+from assay.calls.metrics import Tally
 from assay.catalog import api as catalog_api
 from assay.catalog import load_config
 from assay.catalog.local import open_catalog
@@ -62,8 +63,8 @@ from assay.traces import api as traces_api
 from assay.traces import health, live_pages, otlp, otlp_api
 from assay.traces import pages as traces_pages
 from assay.traces.dialects import DialectProjector, Pricing
-from assay.ui import assets, language, reference, shell
 from assay.traces.live import LiveTail
+from assay.ui import assets, language, reference, shell
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +95,11 @@ class Assay:
         await asyncio.gather(self.jobs.launch(), asyncio.to_thread(self.catalog.prices.read_ahead))
         self.collector.start()
 
-    async def stop(self) -> None:
     def leave(self) -> None:
         """The server is about to stop: let those go who only watch."""
         self.live.close()
 
+    async def stop(self) -> None:
         """Let running work end, keep what is in memory, close the files. Safe after a `start` that failed."""
         for name in ("jobs", "providers"):
             part = getattr(self, name, None)
@@ -144,21 +145,26 @@ class Assay:
     def _assemble(self) -> None:
         settings = self.settings
         self.providers = Providers(self.catalog.providers, NetworkTransport())
+        self.tally = Tally(CallSink(self.spool, settings.durability))
         self.caller = Caller(
             models=self.catalog.models,
             providers=self.providers,
             prices=self.catalog.prices,
-            sink=CallSink(self.spool, settings.durability),
+            sink=self.tally,
             keep_content=settings.content == "full",
         )
         self.task_calls = TaskCalls(ReleaseChooser())
         self.jobs = Jobs(jobs_engine.database_url(self.records, settings.data_path), self.records)
         self.jobs.register(EVAL_RUN, EvalRuns(self.records, self.caller).run)
-        max_body_bytes = int(settings.max_body_mb * _MIB)
-        self.gateway = Gateway(
         self.live = LiveTail(self.span_store)
         self.collector.on_collected(self.live.ring)
-            caller=self.caller, tasks=self.task_calls, snapshot=self.snapshot, max_body_bytes=max_body_bytes
+        max_body_bytes = int(settings.max_body_mb * _MIB)
+        self.gateway = Gateway(
+            caller=self.caller,
+            tasks=self.task_calls,
+            snapshot=self.snapshot,
+            max_body_bytes=max_body_bytes,
+            overhead_s=self.tally.overhead_s,
         )
         self.web = web.HostCheck(
             self._web(max_body_bytes), allowed=(settings.host, *settings.allowed_hosts.split(","))
@@ -183,13 +189,14 @@ class Assay:
                 "span_store": self.span_store,
                 "spool": self.spool,
                 "collector": self.collector,
+                "live": self.live,
                 "caller": self.caller,
+                "tally": self.tally,
                 "task_calls": self.task_calls,
                 "jobs": self.jobs,
                 "catalog": self.catalog,
                 "assay": self,
             },
-                "live": self.live,
             snapshot=self.snapshot,
             surroundings=surroundings,
             max_body_bytes=max_body_bytes,
@@ -258,6 +265,7 @@ def readyz(assay: NamedDependency[Assay]) -> Response[bytes]:
 HANDLERS = [
     healthz,
     readyz,
+    *metrics.handlers,
     *assets.handlers,
     *language.handlers,
     *reference.handlers,
@@ -284,5 +292,5 @@ HANDLERS = [
     *tasks_api.handlers,
     *traces_api.handlers,
     *traces_pages.handlers,
-]
     *live_pages.handlers,
+]

@@ -246,7 +246,7 @@ def _body(error: AssayError, request_id: str | None) -> bytes:
 
 
 def _wants_json(request: Request[Any, Any, Any]) -> bool:
-    return request.url.path.startswith(("/api/", "/v1/")) or request.url.path in ("/healthz", "/readyz")
+    return request.url.path.startswith(("/api/", "/v1/")) or request.url.path in ("/healthz", "/readyz", "/metrics")
 
 
 def _here(request: Request[Any, Any, Any]) -> str:

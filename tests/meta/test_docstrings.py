@@ -16,9 +16,13 @@ def definitions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, Defini
 
 
 def promised(trees: Mapping[str, ast.Module]) -> set[str]:
-    """Methods of the protocols, which say there what every implementation does."""
+    """Methods of the protocols and abstract classes, which say there what every implementation does."""
     classes = (node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
-    protocols = (node for node in classes if any("Protocol" in ast.unparse(parent) for parent in node.bases))
+    protocols = (
+        node
+        for node in classes
+        if any(word in ast.unparse(parent) for parent in node.bases for word in ("Protocol", "ABC"))
+    )
     return {where.rpartition(".")[2] for protocol in protocols for where, _ in definitions(protocol.body, "")}
 
 

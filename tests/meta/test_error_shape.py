@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 
 from assay import errors, web
 from assay.errors import AssayError
-from assay.gateway.exchange import Exchange
+from assay.gateway.exchange import AsgiExchange
 from assay.gateway.refusals import refuse
 from assay.kit import json
 
@@ -76,5 +76,5 @@ async def on_the_gateway(error: AssayError) -> tuple[int, Any]:
     async def receive() -> Any:
         return {"type": "http.disconnect"}
 
-    await refuse(Exchange({"method": "POST", "path": "/v1", "headers": []}, receive, send), error)
+    await refuse(AsgiExchange({"method": "POST", "path": "/v1", "headers": []}, receive, send), error)
     return sent[0]["status"], json.decode(sent[1]["body"])

@@ -13,7 +13,7 @@ PLACES = [
     "registry." + "npmjs",
 ]
 PRIVATE = re.compile("|".join(re.escape(word) for word in PLACES))
-PICTURES = {".png", ".gz", ".woff2", ".ico", ".zst"}
+PICTURES = {".png", ".gz", ".woff2", ".ico", ".zst", ".mo"}
 
 
 def test_no_file_names_where_it_was_written(tracked: list[Path], root: Path) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from assay.access import Principal, authenticate
 from assay.calls import Call, Caller
+from assay.calls.metrics import OVERHEAD_S, Histogram
 from assay.errors import AssayError, MethodNotAllowed, NotFound
 from assay.gateway.calling import check_may_call, context_of, label, label_cost, trailer
 from assay.gateway.embeddings import Embeddings
@@ -36,12 +37,19 @@ class Gateway:
     """An ASGI application for every path below `/v1`."""
 
     def __init__(
-        self, *, caller: Caller, tasks: TaskCalls, snapshot: SnapshotSource, max_body_bytes: int
+        self,
+        *,
+        caller: Caller,
+        tasks: TaskCalls,
+        snapshot: SnapshotSource,
+        max_body_bytes: int,
+        overhead_s: Histogram | None = None,
     ) -> None:
         self._caller = caller
         self._tasks = tasks
         self._snapshot = snapshot
         self._max_body_bytes = max_body_bytes
+        self._overhead_s = overhead_s or Histogram(OVERHEAD_S)
         messages = Messages(caller, tasks, snapshot, max_body_bytes=max_body_bytes)
         self.routes: dict[str, tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]] = {
             "/v1/chat/completions": ("POST", self._chat),
@@ -71,6 +79,8 @@ class Gateway:
                 exchange,
                 AssayError(f"Something went wrong in Assay: {type(error).__name__}", hint="See its log."),
             )
+        if exchange.overhead_ms is not None:
+            self._overhead_s.observe(exchange.overhead_ms / 1e3)
 
     async def _chat(self, exchange: Exchange, principal: Principal) -> None:
         await self._answer(exchange, principal, "chat")

@@ -44,7 +44,7 @@ def label(
     kept: bool = True,
 ) -> None:
     """The headers that every answer carries."""
-    overhead_ms = (time.perf_counter_ns() - exchange.began_ns - upstream_ns) / 1e6
+    overhead_ms = exchange.overhead_ms = (time.perf_counter_ns() - exchange.began_ns - upstream_ns) / 1e6
     exchange.out += (
         (b"x-assay-trace-id", trace_id.encode()),
         (b"x-assay-model", model.encode()),

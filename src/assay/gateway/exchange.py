@@ -30,9 +30,10 @@ EVENTS = (
 
 
 class Exchange(ABC):
-    """A request with the means to answer it. `headers` maps names in lower case to the last value sent."""
+    """A request with the means to answer it. `headers` maps names in lower case to the last value sent; `overhead_ms` is
+    what Assay added to a call before its answer began, None for what was no call of a model or was not answered."""
 
-    __slots__ = ("began_ns", "headers", "method", "out", "path", "started", "trace_id")
+    __slots__ = ("began_ns", "headers", "method", "out", "overhead_ms", "path", "started", "trace_id")
 
     def __init__(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
         self.began_ns = time.perf_counter_ns()
@@ -42,6 +43,7 @@ class Exchange(ABC):
         self.out: Headers = []
         self.trace_id: str | None = None
         self.started = False
+        self.overhead_ms: float | None = None
 
     async def body(self, limit: int) -> bytes:
         """The whole body. Raises `TooLarge` beyond `limit` bytes."""
