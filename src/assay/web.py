@@ -178,8 +178,9 @@ def _refuse(request: Request[Any, Any, Any], error: AssayError) -> Response[Any]
         return Response(
             _body(error, request_id), status_code=error.status, media_type=MediaType.JSON, headers=headers
         )
-    if error.status == 401 and request.method == "GET":
-        location = shell.url("/login", next=None if request.url.path == "/" else _here(request))
+    if request.method == "GET" and isinstance(error, errors.Unauthorized | errors.PasswordDue):
+        login = shell.url("/login", next=None if request.url.path == "/" else _here(request))
+        location = login if isinstance(error, errors.Unauthorized) else "/settings"
         return Response(b"", status_code=303, headers={"location": location, "cache-control": "no-store"})
     return shell.error_page(request, error, request_id=request_id)
 
