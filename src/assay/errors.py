@@ -6,6 +6,7 @@
     │   └── Untranslatable     400  the provider's format cannot say it; one of another format may
     ├── Unauthorized           401  no key, or not one of ours
     ├── Forbidden              403  a key or a person without the right
+    │   └── PasswordDue        403  a person who must choose a new password first
     ├── NotFound               404  no such thing in this project
     ├── MethodNotAllowed       405  it is there, and takes another method
     ├── Conflict               409  it exists already, or is in use
@@ -72,6 +73,10 @@ class Forbidden(AssayError):
 
     status = 403
     type = "permission_error"
+
+
+class PasswordDue(Forbidden):
+    """The person must choose a new password before anything else."""
 
 
 class NotFound(AssayError):

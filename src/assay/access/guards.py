@@ -19,7 +19,7 @@ from assay.access.acting import Actor, acting
 from assay.access.authentication import authenticate, carries_key, check_project
 from assay.access.logins import PROJECT_HEADER, SESSIONS, Place
 from assay.access.types import Principal, Right, Role
-from assay.errors import AssayError, Forbidden, Unauthorized
+from assay.errors import AssayError, Forbidden, PasswordDue, Unauthorized
 from assay.snapshot import Snapshot, SnapshotSource
 
 Connected = ASGIConnection[Any, Any, Any, Any]
@@ -88,7 +88,7 @@ async def signed_in(connection: Connected, handler: BaseRouteHandler) -> None:
     if who.via == "session" and connection.scope.get("method") not in _SAFE_METHODS:
         await _check_csrf(cast("Request[Any, Any, Any]", connection), who.project)
     if who.must_change_password and not handler.opt.get("new_password"):
-        raise Forbidden(
+        raise PasswordDue(
             "Choose a password of your own first: the present one was given to you",
             hint="The page /settings has the form.",
         )

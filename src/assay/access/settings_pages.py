@@ -257,7 +257,7 @@ def browser_name(agent: str | None) -> str:
     """`Firefox on Linux` from a User-Agent header; the beginning of what it says when that is no known browser."""
     if not agent:
         return "unknown"
-    name = next((each for each in _BROWSERS if re.search(rf"\b{each}\w*/", agent)), None)
+    name = next((each for each in _BROWSERS if re.search(rf"{each}\w*/", agent)), None)
     if name is None:
         return agent[:40]
     system = next((shown for word, shown in _SYSTEMS if word in agent), None)

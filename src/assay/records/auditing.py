@@ -195,8 +195,13 @@ def _shown(row: Row | None, names: Sequence[str], *, whole: bool) -> dict[str, A
     """These columns for the log; of a row that came or went as a whole, those that say something."""
     if row is None:
         return {}
-    kept = [name for name in names if not (whole and row[name] in (None, False))]
+    kept = [name for name in names if not whole or _says_something(name, row[name])]
     return {name.removesuffix("_ns"): _readable(name, row[name]) for name in kept}
+
+
+def _says_something(name: str, value: Any) -> bool:
+    """Of a row that is new: not what is empty yet, and not when it was made, which is when the change was."""
+    return value is not None and value is not False and not name.endswith("_at_ns")
 
 
 def _look_of(tx: Connection, statement: Any, many: Any, one: Any) -> _Look | None:
