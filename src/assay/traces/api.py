@@ -52,7 +52,7 @@ def show_trace(
     cursor: FromQuery[str | None] = None,
     limit: Limit = 200,
 ) -> Response[TraceAnswer]:
-    """One trace: its spans with their messages, in pages, and its scores."""
+    """One trace: its spans with their messages, in pages, and the scores about it and about these spans."""
     page = found_soon(
         lambda: span_store.trace(principal.project, trace_id, limit=limit, cursor=cursor), collector
     )
@@ -62,7 +62,9 @@ def show_trace(
             spans=[answers.of_span(item) for item in page.items],
             scores=[
                 answers.of_score(score)
-                for score in span_store.list_scores(principal.project, trace_id=trace_id)
+                for score in span_store.scores_about(
+                    principal.project, traces=[trace_id], spans=[item.span.span_id for item in page.items]
+                )
             ],
             next=page.next,
         )

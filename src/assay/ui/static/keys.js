@@ -1,4 +1,5 @@
 // The keyboard: g + letter goes to a place, / to the search, j and k move through rows, Enter opens, ? explains, Esc leaves.
+// A page's own keys stand on what they press or focus (data-press); Ctrl+Enter in a form presses its data-submit.
 const help = document.getElementById("keys-help");
 let leading = 0;
 
@@ -33,8 +34,18 @@ const places = document.querySelector(".side nav");
 const present = places?.querySelector("[aria-current]");
 if (present) places.scrollLeft += present.getBoundingClientRect().right - places.getBoundingClientRect().right;
 
+function press(element) {
+  if (element.matches("button, a")) element.click();
+  else element.querySelector("input:not([type=hidden]), textarea, select")?.focus();
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") return escape(event);
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    const submit = event.target.form?.querySelector("[data-submit]");
+    if (submit) event.target.form.requestSubmit(submit);
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || help?.open) return;
   if (leading && Date.now() - leading < 1500) {
     leading = 0;
@@ -52,9 +63,11 @@ document.addEventListener("keydown", (event) => {
     "/": () => document.querySelector("main input[type=search]")?.focus(),
     "?": () => help?.showModal(),
   };
-  if (!Object.hasOwn(actions, event.key)) return;
+  const pressed = document.querySelector(`[data-press="${CSS.escape(event.key)}"]`);
+  if (!Object.hasOwn(actions, event.key) && (!pressed || event.repeat)) return;
   event.preventDefault();
-  actions[event.key]();
+  if (pressed) press(pressed);
+  else actions[event.key]();
 });
 
 document.addEventListener("click", (event) => {
