@@ -5,6 +5,7 @@ one file a request. Decoding runs on a thread, so that calls of models go on mea
 """
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -19,6 +20,8 @@ from assay.traces.otlp_bodies import Format, inflate
 _SPANS_A_RECORD = 1_000
 _NAMED = 5
 """Refused spans that an answer names one by one."""
+_READERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="assay-otlp")
+"""A large request needs some hundreds of megabytes while it is read: two at once, the others wait."""
 _DECODE = {Format.PROTOBUF: otlp_protobuf.decode, Format.JSON: otlp_json.decode}
 
 
@@ -52,7 +55,7 @@ async def take(
             reading.spans = [without_content(span) for span in reading.spans]
         return reading, _append(spool, reading)
 
-    reading, receipt = await asyncio.to_thread(work)
+    reading, receipt = await asyncio.get_running_loop().run_in_executor(_READERS, work)
     if reading.spans and (receipt is None or not await spool.kept(receipt)):
         raise Unavailable(
             f"The spans could not be kept: {spool.fault or 'the server is stopping'}.",
