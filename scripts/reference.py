@@ -1,4 +1,4 @@
-"""Write docs/reference/ from the settings table, the command line and the routes; `--check` only says what is stale."""
+"""Write docs/reference/ from the settings table, the command line, the routes and the tables; `--check` says what is stale."""
 
 import inspect
 import re
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import reference_tables
 import typer.main
 from litestar.handlers import HTTPRouteHandler
 
@@ -95,6 +96,10 @@ def http_page() -> Iterator[str]:
         )
 
 
+def tables_page() -> Iterator[str]:
+    yield from reference_tables.page(MADE)
+
+
 def addresses(handler: HTTPRouteHandler) -> Iterator[tuple[str, str]]:
     for path in handler.paths:
         for method in handler.http_methods - {"HEAD", "OPTIONS"}:
@@ -106,7 +111,12 @@ def summary(handler: HTTPRouteHandler) -> str:
     return said.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
 
 
-PAGES = {"settings.md": settings_page, "cli.md": commands_page, "http.md": http_page}
+PAGES = {
+    "settings.md": settings_page,
+    "cli.md": commands_page,
+    "http.md": http_page,
+    "data-model.md": tables_page,
+}
 
 
 def main() -> None:

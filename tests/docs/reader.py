@@ -2,7 +2,7 @@
 
 Where a page names the address and the key that its reader has, the reader puts in those of the test: `127.0.0.1:8700`,
 and `sk-assay-…`, which is the admin's key until a command prints another one. Vendors' addresses lead to a simulated
-server. Names that a page uses for what was printed before (`$FIRST`, `$SECOND`, `$TRACE`) are filled in.
+server. Names that a page uses for what was printed before (`$FIRST` and `$SECOND` for runs, `$COMPARISON`, `$TRACE`) are filled in.
 """
 
 import json
@@ -19,11 +19,15 @@ from tests.conftest import AssayProcess
 from tests.docs.blocks import ROOT, Block
 
 SECONDS = 60
-_VENDORS = re.compile(r"https://api\.(?:acme\.example|openai\.com)/v1")
+_VENDORS = re.compile(r"https://api\.(?:acme\.example/v1|openai\.com/v1|anthropic\.com)")
 _COMMAND = re.compile(r"^\$ (.*(?:\\\n.*)*)$", re.MULTILINE)
 _EXITS = re.compile(r"\s+# exits (\d+)$")
 _PRINTED_KEY = re.compile(r"\bsk-assay-[\w-]{20,}")
-_PRINTED = {"RUN": re.compile(r"^run (\S+)$", re.MULTILINE), "TRACE": re.compile(r"\b([0-9a-f]{32})\b")}
+_RUN = re.compile(r"^run (\S+)$", re.MULTILINE)
+_NAMED = {
+    "COMPARISON": re.compile(r"^comparison (\S+)$", re.MULTILINE),
+    "TRACE": re.compile(r"\b([0-9a-f]{32})\b"),
+}
 
 
 class Reader:
@@ -133,10 +137,9 @@ class Reader:
     def _remember(self) -> None:
         if printed := _PRINTED_KEY.findall(self._output):
             self.key = printed[-1]
-        self._runs += _PRINTED["RUN"].findall(self._output)
+        self._runs += _RUN.findall(self._output)
         self.environ |= dict(zip(("FIRST", "SECOND"), self._runs, strict=False))
-        if traces := _PRINTED["TRACE"].findall(self._output):
-            self.environ["TRACE"] = traces[0]
+        self.environ |= {name: found[1] for name, said in _NAMED.items() if (found := said.search(self._output))}
 
     def _run_python(self, block: Block) -> None:
         if self._interpreter is None:

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from assay import cli
-from assay.errors import AssayError, InvalidRows, NotFound
+from assay.errors import AssayError, Conflict, InvalidRows, NotFound
 from assay.kit import json
 
 CONFIG = """
@@ -70,6 +70,18 @@ def test_two_variants_are_run_compared_and_gated(shell: Shell) -> None:
     assert "**exact: better.**" in shell("eval", "report", gate["comparison"])
     assert shell("eval", "report", ask["id"]).startswith("## Run: judge/ask on cases v1")
     assert json.decode(shell("eval", "report", ask["id"], "--format", "json"))["id"] == ask["id"]
+
+
+def test_a_candidate_is_released_by_its_comparison_or_against_it_with_a_note(shell: Shell) -> None:
+    echo, ask = shell.run("echo"), shell.run("ask")
+    better = json.decode(shell("--json", "eval", "compare", echo["id"], ask["id"]))["id"]
+    assert shell("releases", "promote", better) == "judge in production: ask 100%\n"
+    worse = json.decode(shell("--json", "eval", "compare", ask["id"], echo["id"]))["id"]
+    with pytest.raises(Conflict, match="exact"):
+        shell("releases", "promote", worse, "--environment", "staging")
+    forced = shell("releases", "promote", worse, "--environment", "staging", "--force", "--note", "Cheaper.")
+    assert forced == "judge in staging: echo 100%\n"
+    assert "Forced: Cheaper." in shell("releases", "show", "judge", "--environment", "staging")
 
 
 def test_outputs_of_a_file_are_scored_and_its_bad_lines_are_named(shell: Shell) -> None:

@@ -49,6 +49,19 @@ def set_release(
 
 
 @app.command()
+def promote(
+    ctx: typer.Context,
+    comparison: Annotated[str, typer.Argument(help="The id of a comparison; its candidate is released.")],
+    environment: Environment = "production",
+    note: Note = None,
+    force: Annotated[bool, typer.Option("--force", help="Against the verdicts; takes a --note.")] = False,
+) -> None:
+    """Release the candidate of a comparison if its verdicts speak for it; they are kept with the decision."""
+    body = {"environment": environment, "note": note, "force": force}
+    _said(ctx, connect(ctx).post(f"/api/comparisons/{comparison}/promote", body))
+
+
+@app.command()
 def rollback(
     ctx: typer.Context, task: Task, environment: Environment = "production", note: Note = None
 ) -> None:
