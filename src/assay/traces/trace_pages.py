@@ -94,6 +94,9 @@ async def give_feedback(
 ) -> Response[Any]:
     """A thumb, a comment or another score, kept before the page comes back with it."""
     view = View(span=span, tab=tab, cursor=cursor)
+    await asyncio.to_thread(
+        found_soon, lambda: span_store.trace(principal.project, trace_id, limit=1), collector
+    )
     try:
         sent = feedback.filled(data, trace_id=trace_id)
         score = feedback.score_of(
