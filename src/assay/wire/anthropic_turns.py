@@ -145,11 +145,8 @@ def _blocks(parts: Sequence[Part], place: str) -> list[Any]:
 
 
 def _spoken(message: Message, place: str) -> list[Any]:
-    """What the assistant said. Its thinking comes first: Anthropic demands it before the calls that it led to."""
-    thoughts = [part for part in message.parts if isinstance(part, ReasoningPart)]
-    words = [part for part in message.parts if not isinstance(part, ReasoningPart)]
     calls = [encode_call(call, f"{place}.tool_calls[{at}]") for at, call in enumerate(message.tool_calls)]
-    return [*_blocks(thoughts, place), *_blocks(words, place), *calls]
+    return [*_blocks(message.parts, place), *calls]
 
 
 def _plain(blocks: list[Any]) -> Any:

@@ -120,7 +120,7 @@ def _understood(sent: _Counted) -> Asked:
     tools = dict(_tools(sent.tools or []))
     texts = [_text(sent.system)] if sent.system else []
     texts += [_text(message.content) for message in sent.messages]
-    users = [_text(message.content) for message in sent.messages if _is_said_by_user(message)]
+    users = [_words(message) for message in sent.messages if _is_said_by_user(message)]
     rest: dict[str, Any] = {}
     if isinstance(sent, _Body):
         thinking = sent.thinking
@@ -150,6 +150,10 @@ def _understood(sent: _Counted) -> Asked:
 
 def _is_said_by_user(message: _Message) -> bool:
     return message.role == "user" and any(block.get("type") != "tool_result" for block in message.blocks)
+
+
+def _words(message: _Message) -> str:
+    return "".join(block["text"] for block in message.blocks if block.get("type") == "text")
 
 
 def _text(content: str | list[dict[str, Any]]) -> str:
