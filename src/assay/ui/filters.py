@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from assay.kit import money
 from assay.kit.clock import SYSTEM, Clock, rfc3339
 from assay.kit.json import decode, pretty
+from assay.ui.language import _
 
 UNKNOWN = "–"
 """What stands where a figure is not known: an en dash, never a zero."""
@@ -129,7 +130,7 @@ def ago(value_ns: int | None, *, clock: Clock = SYSTEM) -> Markup | str:
 def _relative(seconds: float) -> str:
     distance = abs(seconds)
     if distance < 5:
-        return "just now"
+        return _("just now")
     if distance < _MINUTE_S:
         phrase = f"{distance:.0f}{NARROW}s"
     elif distance < _HOUR_S:
@@ -137,8 +138,8 @@ def _relative(seconds: float) -> str:
     elif distance < 2 * _DAY_S:
         phrase = f"{distance / _HOUR_S:.0f}{NARROW}h"
     else:
-        phrase = f"{distance / _DAY_S:.0f} days"
-    return f"{phrase} ago" if seconds > 0 else f"in {phrase}"
+        phrase = _("{n} days").format(n=f"{distance / _DAY_S:.0f}")
+    return (_("{phrase} ago") if seconds > 0 else _("in {phrase}")).format(phrase=phrase)
 
 
 def short_id(value: str | None, length: int = 8) -> Markup | str:
@@ -164,7 +165,8 @@ def clip(text: str, length: int = 20_000) -> str:
     """At most so many characters; what was left out is counted at the end."""
     if len(text) <= length:
         return text
-    return f"{text[:length]}… [{integer(len(text) - length)} more characters]"
+    more = _("[{n} more characters]").format(n=integer(len(text) - length))
+    return f"{text[:length]}… {more}"
 
 
 def visible(text: str) -> Markup:
