@@ -99,7 +99,7 @@ def test_a_message_is_stored_once_a_project_day_and_person(store: DuckDBStore, m
 def test_messages_that_retention_took_away_are_counted(store: DuckDBStore, make_span: Any) -> None:
     span = make_span(input=(HELLO,))
     _keep(store, span)
-    store._connection.execute("DELETE FROM payloads")
+    store._engine.connection.execute("DELETE FROM hot_payloads")
 
     found = store.get_span("default", span.span_id)
 

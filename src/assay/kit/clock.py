@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 
@@ -33,6 +33,21 @@ class SystemClock:
 
 
 SYSTEM = SystemClock()
+
+DAY_NS = 86_400_000_000_000
+
+
+def day_text(day: int) -> str:
+    """A day, counted from the epoch in UTC, as `2026-11-24`."""
+    return date.fromordinal(_EPOCH + day).isoformat()
+
+
+def day_of(text: str) -> int:
+    """The inverse of `day_text`. Raises `ValueError`."""
+    return date.fromisoformat(text).toordinal() - _EPOCH
+
+
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 def rfc3339(at_ns: int) -> str:

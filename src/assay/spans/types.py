@@ -1,6 +1,6 @@
 """What a span store takes and what it answers. Times are nanoseconds since the epoch, money is exact, unknown is None."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -224,6 +224,56 @@ class Facet(msgspec.Struct, frozen=True):
     values: tuple[tuple[str, int], ...]
 
 
+class StoredDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What arrived for a project on one day (UTC, counted from the epoch): live, or imported. `bytes` are those of rows and
+    `content_bytes` those of messages on the disk, as far as the day is sealed; `has_content` is False once the content has
+    been dropped."""
+
+    project: str
+    day: int
+    imported: bool
+    spans: int
+    scores: int
+    bytes: int
+    content_bytes: int
+    is_sealed: bool
+    has_content: bool
+
+
+class StoreSize(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes on the disk: days that are not sealed yet, rows of sealed days, their messages. `missing_files` should be there
+    and are not."""
+
+    hot_bytes: int
+    sealed_bytes: int
+    content_bytes: int
+    missing_files: tuple[str, ...] = ()
+
+    @property
+    def total_bytes(self) -> int:
+        """All of it."""
+        return self.hot_bytes + self.sealed_bytes + self.content_bytes
+
+
+class Purge(msgspec.Struct, frozen=True, kw_only=True):
+    """What to take out of a project for good: everything, what arrived before a day, what belongs to a person, or both of
+    the latter."""
+
+    project: str
+    before_day: int | None = None
+    user_id: str | None = None
+
+
+class Purged(msgspec.Struct, frozen=True, kw_only=True):
+    """What a purge took or would take. `messages` are those that nothing else refers to."""
+
+    spans: int
+    traces: int
+    scores: int
+    messages: int
+    message_bytes: int
+
+
 @runtime_checkable
 class SpanStore(Protocol):
     """Where spans, scores and messages are kept. Synchronous and thread-safe; reads are bounded in time and raise
@@ -313,6 +363,34 @@ class SpanStore(Protocol):
 
     def facets(self, filter: SpanFilter, *, limit: int = 20) -> list[Facet]:
         """What can be chosen from, given the other choices."""
+
+    def seal(
+        self, *, before_day: int, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> int:
+        """Bring what arrived before a day into its lasting form, in which it can be thinned out and dropped; how many
+        projects' days that were."""
+
+    def stored_days(self, project: str | None = None) -> list[StoredDay]:
+        """What is kept, oldest first."""
+
+    def size(self) -> StoreSize:
+        """What it takes of the disk."""
+
+    def drop_content(self, days: Iterable[StoredDay]) -> None:
+        """Take messages, previews, requests and attributes out of whole days; figures stay."""
+
+    def drop_days(self, days: Iterable[StoredDay]) -> None:
+        """Drop days whole."""
+
+    def count_purge(self, purge: Purge) -> Purged:
+        """What `purge` would take."""
+
+    def purge(self, purge: Purge) -> Purged:
+        """Take spans, their messages and their scores out for good. A person's are the traces in which they appear, but for
+        spans that name somebody else, and every score about these."""
+
+    def compact(self, *, even_little: bool = False) -> int:
+        """Give back the disk that deleted rows still hold, if that is worth the work; how many bytes that were."""
 
     def close(self) -> None:
         """Let go of the files."""

@@ -41,3 +41,4 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
     explanation: str | None = None
     author: str | None = None
     offsets: tuple[Offsets, ...] = ()
+    imported: bool = False

@@ -103,6 +103,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="s
     request: bytes | None = None
     """the rest of the request's JSON: sampling, response format, fields that Assay does not know"""
     attributes: dict[str, Any] = {}
+    imported: bool = False
+    """whether an importer brought it from elsewhere: retention lets imports alone unless the project says otherwise"""
 
 
 class SpanEvent(msgspec.Struct, frozen=True, omit_defaults=True):

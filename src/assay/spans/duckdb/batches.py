@@ -9,15 +9,16 @@ from typing import Any, cast
 import msgspec
 from arro3.core import Array, DataType, Table, list_array
 
-from assay.spans.duckdb.schema import COLUMNS, DAY_NS, HASHES, NO_USAGE, exact
+from assay.kit.clock import DAY_NS
+from assay.spans.duckdb.schema import COLUMNS, HASHES, LONG, LONGEST, NO_USAGE, exact
 from assay.spans.types import Arrival
 from assay.wire.scores import Score
 from assay.wire.spans import CALL_KINDS, Span
 
 _string, _binary, _int32, _int64 = DataType.string(), DataType.binary(), DataType.int32(), DataType.int64()
 
-PayloadKey = tuple[str, int, str, bytes]
-"""Project, day of arrival, person ('' for nobody's), SHA-256."""
+PayloadKey = tuple[str, int, str, bytes, bool]
+"""Project, day of arrival, person ('' for nobody's), SHA-256, whether it was imported."""
 
 
 class SpanBatch:
@@ -41,15 +42,19 @@ class SpanBatch:
         days = [at // DAY_NS for at in received]
         arrays = {"row_id": Array(range(first_row_id, first_row_id + self.count), type=_int64)}
         for column in COLUMNS:
-            arrays[column.name] = Array(list(column.of(spans, usages)), type=column.arrow)
+            values = list(column.of(spans, usages))
+            if column.name in LONG:
+                hashes = self._without_long(values, spans, days)
+                arrays[LONG[column.name]] = Array(hashes, type=_binary)
+            arrays[column.name] = Array(values, type=column.arrow)
         arrays["tags"] = _lists([span.tags for span in spans], _string)
         for field, name in HASHES.items():
             messages = map(attrgetter(field), spans)
-            hashes = [
+            refers = [
                 self._refer(span, day, said) if said else ()
                 for span, day, said in zip(spans, days, messages, strict=True)
             ]
-            arrays[name] = _lists(hashes, _binary)
+            arrays[name] = _lists(refers, _binary)
         arrays["received_at_ns"] = Array(received, type=_int64)
         arrays["day"] = Array(days, type=_int32)
         self.table = _table(arrays)
@@ -57,19 +62,37 @@ class SpanBatch:
     def _refer(self, span: Span, day: int, messages: Sequence[bytes]) -> list[bytes]:
         hashes = [hashlib.sha256(message).digest() for message in messages]
         for digest, message in zip(hashes, messages, strict=True):
-            self.payloads.setdefault((span.project, day, span.user_id or "", digest), message)
+            key = (span.project, day, span.user_id or "", digest, span.imported)
+            self.payloads.setdefault(key, message)
+        return hashes
+
+    def _without_long(
+        self, values: list[Any], spans: Sequence[Span], days: Sequence[int]
+    ) -> list[bytes | None]:
+        """Take the long values out of a column; the hashes under which they are kept instead."""
+        hashes: list[bytes | None] = [None] * len(values)
+        for at, value in enumerate(values):
+            if value is not None and len(value) > LONGEST:
+                body = value.encode("utf-8") if isinstance(value, str) else value
+                values[at], hashes[at] = None, self._refer(spans[at], days[at], [body])[0]
         return hashes
 
     def payload_table(self) -> Table:
-        """The messages as rows."""
-        keys = list(self.payloads)
+        """The messages as rows, a long one in several."""
+        rows = [
+            (key, part, body[at : at + LONGEST])
+            for key, body in self.payloads.items()
+            for part, at in enumerate(range(0, len(body) or 1, LONGEST))
+        ]
         return _table(
             {
-                "project": Array([key[0] for key in keys], type=_string),
-                "day": Array([key[1] for key in keys], type=_int32),
-                "person": Array([key[2] for key in keys], type=_string),
-                "hash": Array([key[3] for key in keys], type=_binary),
-                "body": Array(list(self.payloads.values()), type=_binary),
+                "project": Array([key[0] for key, _, _ in rows], type=_string),
+                "day": Array([key[1] for key, _, _ in rows], type=_int32),
+                "person": Array([key[2] for key, _, _ in rows], type=_string),
+                "hash": Array([key[3] for key, _, _ in rows], type=_binary),
+                "imported": Array([key[4] for key, _, _ in rows], type=DataType.bool()),
+                "part": Array([part for _, part, _ in rows], type=_int32),
+                "body": Array([body for _, _, body in rows], type=_binary),
             }
         )
 
@@ -106,6 +129,7 @@ def score_table(arrivals: Sequence[Arrival]) -> Table | None:
         [msgspec.json.encode(score.offsets).decode() if score.offsets else None for score in rows],
         type=_string,
     )
+    arrays["imported"] = Array([score.imported for score in rows], type=DataType.bool())
     arrays["received_at_ns"] = Array(received, type=_int64)
     arrays["day"] = Array([at // DAY_NS for at in received], type=_int32)
     return _table(arrays)

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - only names from this module are spliced into SQL
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -11,7 +11,8 @@ import msgspec
 from assay.errors import NotFound
 from assay.kit.paging import Page, from_cursor, to_cursor
 from assay.spans.duckdb.filters import FACET_COLUMNS, GROUP_COLUMNS, condition
-from assay.spans.duckdb.schema import HASHES, USAGE_CLASSES
+from assay.spans.duckdb.schema import HASHES, LONG, USAGE_CLASSES
+from assay.spans.duckdb.sealed import EVERYWHERE, Scope
 from assay.spans.types import (
     Bucket,
     Facet,
@@ -33,7 +34,7 @@ _CONTENT = tuple(HASHES)
 _DETAIL = (
     tuple(name for name in Span.__struct_fields__ if name not in ("usage", *_CONTENT))
     + _USAGE
-    + (*HASHES.values(), "received_at_ns", "day", "row_id", "is_covered")
+    + (*HASHES.values(), *LONG.values(), "received_at_ns", "day", "row_id", "is_covered")
 )
 _ROW_ID = _DETAIL.index("row_id")
 SELECT_DETAIL = f"""SELECT {", ".join(_DETAIL[:-1])}, row_id IN (SELECT row_id FROM covered) AS is_covered FROM live_spans"""
@@ -84,8 +85,8 @@ class Reads(ABC):
     """The reading half of the store."""
 
     @abstractmethod
-    def _rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """What a statement answers; the other half holds the connection."""
+    def _rows(self, sql: str, parameters: Sequence[Any], scope: Scope = EVERYWHERE) -> list[tuple[Any, ...]]:
+        """What a statement answers, from what lies in the scope; the other half holds the connection."""
 
     def list_spans(self, filter: SpanFilter, *, limit: int = 50, cursor: str | None = None) -> Page[SpanRow]:
         where, parameters = condition(filter)
@@ -96,6 +97,7 @@ class Reads(ABC):
         rows = self._rows(
             f"SELECT {', '.join(ROW)}, row_id FROM live_spans WHERE {where} ORDER BY start_ns DESC, row_id DESC LIMIT ?",
             [*parameters, limit + 1],
+            scope_of(filter),
         )
         items = [span_row(row) for row in rows[:limit]]
         return Page(items, to_cursor(items[-1].start_ns, rows[limit - 1][-1]) if len(rows) > limit else None)
@@ -113,6 +115,7 @@ class Reads(ABC):
         rows = self._rows(
             _TRACES.replace("<hits>", _NEWEST.replace("<where>", where).replace("<having>", having)),
             [*parameters, limit + 1, filter.project, filter.from_ns - margin, filter.to_ns + margin],
+            scope_of(filter, around_ns=margin),
         )
         items = [_trace_row(row) for row in rows[:limit]]
         return Page(items, to_cursor(rows[limit - 1][1], rows[limit - 1][0]) if len(rows) > limit else None)
@@ -128,6 +131,7 @@ class Reads(ABC):
         rows = self._rows(
             f"{SELECT_DETAIL} WHERE {where} ORDER BY start_ns, row_id LIMIT ?",
             [*parameters, limit + 1],
+            Scope(project),
         )
         if not rows and cursor is None:
             raise NotFound(
@@ -147,6 +151,7 @@ class Reads(ABC):
         rows = self._rows(
             f"{SELECT_DETAIL} WHERE {where} ORDER BY row_id DESC LIMIT 1",
             parameters,
+            Scope(project),
         )
         if not rows:
             raise NotFound(
@@ -172,13 +177,15 @@ class Reads(ABC):
 
     def traffic(self, filter: SpanFilter) -> Traffic:
         where, parameters = condition(filter)
-        return _traffic(self._rows(f"SELECT {_FIGURES} FROM calls WHERE {where}", parameters)[0])
+        rows = self._rows(f"SELECT {_FIGURES} FROM calls WHERE {where}", parameters, scope_of(filter))
+        return _traffic(rows[0])
 
     def traffic_over_time(self, filter: SpanFilter, *, bucket_ns: int) -> list[Bucket]:
         where, parameters = condition(filter)
         rows = self._rows(
             f"SELECT (start_ns // ?) * ? AS bucket, {_FIGURES} FROM calls WHERE {where} GROUP BY 1 ORDER BY 1",
             [bucket_ns, bucket_ns, *parameters],
+            scope_of(filter),
         )
         return [Bucket(row[0], _traffic(row[1:])) for row in rows]
 
@@ -187,6 +194,7 @@ class Reads(ABC):
         rows = self._rows(
             f"SELECT {GROUP_COLUMNS[field]}, {_FIGURES} FROM calls WHERE {where} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?",
             [*parameters, limit],
+            scope_of(filter),
         )
         return [Group(row[0], _traffic(row[1:])) for row in rows]
 
@@ -196,6 +204,7 @@ class Reads(ABC):
         rows = self._rows(
             f"SELECT {', '.join(FACET_COLUMNS)}, count(*) AS n FROM live_spans WHERE {where} GROUP BY GROUPING SETS ({sets}) ORDER BY n DESC",
             parameters,
+            scope_of(filter),
         )
         values: dict[str, list[tuple[str, int]]] = {name: [] for name in FACET_COLUMNS}
         for row in rows:
@@ -208,12 +217,14 @@ class Reads(ABC):
         rows = self._rows(
             f"SELECT {', '.join(_SCORE)} FROM scores WHERE project = ? AND {where} ORDER BY at_ns, score_id LIMIT ?",
             [*parameters, limit],
+            Scope(parameters[0]),
         )
         return [_score(row) for row in rows]
 
     def _trace_rows(self, project: str, trace_ids: Sequence[str]) -> list[TraceRow]:
         """Some traces, whenever they were, in no order."""
-        rows = self._rows(_TRACES.replace("<hits>", _NAMED), [list(trace_ids), project, 0, _LAST_NS])
+        parameters = [list(trace_ids), project, 0, _LAST_NS]
+        rows = self._rows(_TRACES.replace("<hits>", _NAMED), parameters, Scope(project))
         return [_trace_row(row) for row in rows]
 
     def _resolve(
@@ -223,20 +234,42 @@ class Reads(ABC):
         records = [dict(zip(_DETAIL, row, strict=True)) for row in rows]
         wanted = [name for field, name in HASHES.items() if with_raw or field != "raw"]
         hashes = {digest for record in records for name in wanted for digest in record[name] or ()}
-        bodies: dict[tuple[int, str, bytes], bytes] = {}
-        if hashes:
-            days = sorted({record["day"] for record in records})
-            people = sorted({record["user_id"] or "" for record in records})
-            found = self._rows(
-                """SELECT day, person, hash, body FROM payloads WHERE project = ? AND day BETWEEN ? AND ?
-                AND person IN (SELECT unnest(?)) AND hash IN (SELECT unnest(?::BLOB[]))""",
-                [project, days[0], days[-1], people, sorted(hashes)],
-            )
-            bodies = {(day, person, bytes(digest)): body for day, person, digest, body in found}
+        hashes |= {digest for record in records for name in LONG.values() if (digest := record[name])}
+        if not hashes:
+            return [_stored(record, {}) for record in records]
+        days = sorted({record["day"] for record in records})
+        people = sorted({record["user_id"] or "" for record in records})
+        found = self._rows(
+            """SELECT day, person, hash, part, body FROM payloads WHERE project = ? AND day BETWEEN ? AND ?
+            AND person IN (SELECT unnest(?)) AND hash IN (SELECT unnest(?::BLOB[]))""",
+            [project, days[0], days[-1], people, sorted(hashes)],
+            Scope(project, days=(days[0], days[-1])),
+        )
+        bodies = _whole(found)
         return [_stored(record, bodies) for record in records]
 
 
-def _stored(record: dict[str, Any], bodies: dict[tuple[int, str, bytes], bytes]) -> StoredSpan:
+Bodies = Mapping[tuple[int, str, bytes], bytes]
+"""Messages by day of arrival, person and SHA-256."""
+
+
+def scope_of(filter: SpanFilter, *, around_ns: int = 0) -> Scope:
+    """Where the spans lie that a filter lets through, and those so near to them."""
+    return Scope(filter.project, filter.from_ns - around_ns, filter.to_ns + around_ns)
+
+
+def _whole(rows: Sequence[tuple[int, str, bytes, int, bytes]]) -> Bodies:
+    """Payloads from their parts. A part may come twice, when a late span brought its message to a sealed day again."""
+    parts: dict[tuple[int, str, bytes], dict[int, bytes]] = {}
+    for day, person, digest, part, body in rows:
+        parts.setdefault((day, person, bytes(digest)), {})[part] = body
+    return {
+        key: found[0] if len(found) == 1 else b"".join(found[part] for part in sorted(found))
+        for key, found in parts.items()
+    }
+
+
+def _stored(record: dict[str, Any], bodies: Bodies) -> StoredSpan:
     day, received_at_ns = record.pop("day"), record.pop("received_at_ns")
     del record["row_id"]
     is_covered = record.pop("is_covered")
@@ -253,10 +286,16 @@ def _stored(record: dict[str, Any], bodies: dict[tuple[int, str, bytes], bytes])
             continue
         missing += len(hashes) - len(content)
         record[field] = tuple(content)
+    for field, column in LONG.items():
+        digest = record.pop(column)
+        if digest is not None:
+            record[field] = bodies.get((day, person, bytes(digest)))
+            missing += record[field] is None
     record["usage"] = _usage([record.pop(name) for name in _USAGE])
     record["kind"], record["status"] = SpanKind(record["kind"]), SpanStatus(record["status"])
     record["tags"] = tuple(record["tags"] or ())
     record["attributes"] = msgspec.json.decode(record["attributes"]) if record["attributes"] else {}
+    record["imported"] = bool(record["imported"])
     span = Span(**record)
     return StoredSpan(
         span=span,

@@ -1,9 +1,10 @@
 """The tables. One list of columns makes the definition, the Arrow batches and what is read back.
 
-A row is never edited. `superseded` names the rows that a newer version of the same span has replaced, and `live_spans`
+`hot_…` tables hold the days that are not sealed yet (`sealed.py`); `spans`, `scores` and `payloads` are views over them
+and the sealed files. A row is never edited. `superseded` names the rows that a newer version of the same span has replaced, and `live_spans`
 leaves them out by an anti-join: with few such rows that costs next to nothing, where a `row_number()` over all versions
 would read every day. `covered` names the rows of foreign spans that tell of a call which a span below them tells as
-well: sums (`calls`) leave them out, so that a call is counted once. `day` is the UTC day of arrival, the unit in which days will be sealed and dropped.
+well: sums (`calls`) leave them out, so that a call is counted once. `day` is the UTC day of arrival, the unit in which days are sealed and dropped.
 """
 
 # ruff: noqa: S608 - the definition is made of names from this module
@@ -19,11 +20,10 @@ from assay.spans import previews
 from assay.wire.spans import Span
 from assay.wire.usage import Usage
 
-VERSION = 1
+VERSION = 2
 
+_LONGEST_TEXT = 16_384
 _MOST_USD = Decimal(10) ** 18
-
-DAY_NS = 86_400_000_000_000
 
 
 class NoUsage:
@@ -55,6 +55,16 @@ def _text(name: str) -> Column:
     return _of_span(name, "VARCHAR", DataType.string())
 
 
+def _bounded(name: str) -> Column:
+    """A text that somebody else's program may make as long as it likes."""
+    get = attrgetter(name)
+    return Column(name, "VARCHAR", DataType.string(), lambda spans, _: [_cut(get(span)) for span in spans])
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+
+
 def _big(name: str) -> Column:
     return _of_span(name, "BIGINT", DataType.int64())
 
@@ -74,14 +84,16 @@ for _name in USAGE_CLASSES:
 
 NO_USAGE = NoUsage()
 
-_TEXTS_BEFORE = ("project", "environment", "trace_id", "span_id", "parent_id", "name")
+_TEXTS_BEFORE = ("project", "environment", "trace_id", "span_id", "parent_id")
 _TEXTS_AFTER = (
-    "error_type", "error_message", "provider", "model", "upstream_model", "response_model", "endpoint", "finish_reason",
+    "error_type", "provider", "model", "upstream_model", "response_model", "endpoint", "finish_reason",
     "cache", "price_id", "key_id", "user_id", "session_id", "task", "variant", "release_id", "run_id", "case_id", "mapping",
 )  # fmt: skip
 
 COLUMNS: tuple[Column, ...] = (
     *map(_text, (*_TEXTS_BEFORE, "kind", "status", *_TEXTS_AFTER)),
+    *map(_bounded, ("name", "error_message")),
+    _of_span("imported", "BOOLEAN", DataType.bool()),
     _of_span("streamed", "BOOLEAN", DataType.bool()),
     _of_span("attempts", "INTEGER", DataType.int32()),
     *map(_big, ("start_ns", "end_ns", "first_output_ns")),
@@ -114,6 +126,13 @@ COLUMNS: tuple[Column, ...] = (
     ),
 )
 
+LONG = {"request": "request_hash", "attributes": "attributes_hash"}
+"""Columns whose value lies among the payloads when it is long, and where its hash is then."""
+LONGEST = 16 << 10
+"""Bytes of one value in the tables. DuckDB rewrites whole row groups (122,880 rows) when it folds its log into the file,
+and fails for good when many values of 64 KiB and more do not fit into its memory limit. So a longer payload is kept in
+parts, a longer request or attributes as a payload, and a longer text is cut."""
+
 HASHES = {"input": "input_hashes", "output": "output_hashes", "tools": "tool_hashes", "raw": "raw_hashes"}
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
@@ -133,32 +152,46 @@ def exact(amount: Decimal | None) -> str | None:
 
 
 DEFINITION = f"""
-CREATE TABLE IF NOT EXISTS layout (version INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS spans (
+CREATE TABLE IF NOT EXISTS layout (
+    version INTEGER NOT NULL, generation BIGINT NOT NULL, row_id_floor BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS hot_spans (
     row_id BIGINT NOT NULL,
     {", ".join(f"{column.name} {column.type}" for column in COLUMNS)},
     tags VARCHAR[],
     {", ".join(f"{name} BLOB[]" for name in HASHES.values())},
+    {", ".join(f"{name} BLOB" for name in LONG.values())},
     received_at_ns BIGINT NOT NULL,
     day INTEGER NOT NULL
 );
-ALTER TABLE spans ADD COLUMN IF NOT EXISTS mapping VARCHAR;
-ALTER TABLE spans ADD COLUMN IF NOT EXISTS raw_hashes BLOB[];
 CREATE TABLE IF NOT EXISTS superseded (row_id BIGINT NOT NULL, by_row_id BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS covered (row_id BIGINT NOT NULL);
-CREATE TABLE IF NOT EXISTS scores (
+CREATE TABLE IF NOT EXISTS hot_scores (
     score_id VARCHAR NOT NULL, project VARCHAR NOT NULL, name VARCHAR NOT NULL, value VARCHAR NOT NULL, number DOUBLE,
     source VARCHAR NOT NULL, at_ns BIGINT NOT NULL, trace_id VARCHAR, span_id VARCHAR, session_id VARCHAR, case_id VARCHAR,
     scorer_version VARCHAR, cost_usd DECIMAL(38,20), explanation VARCHAR, author VARCHAR, offsets VARCHAR,
-    received_at_ns BIGINT NOT NULL, day INTEGER NOT NULL
+    imported BOOLEAN, received_at_ns BIGINT NOT NULL, day INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS payloads (
-    project VARCHAR NOT NULL, day INTEGER NOT NULL, person VARCHAR NOT NULL, hash BLOB NOT NULL,
-    body BLOB USING COMPRESSION zstd
+CREATE TABLE IF NOT EXISTS hot_payloads (
+    project VARCHAR NOT NULL, day INTEGER NOT NULL, person VARCHAR NOT NULL, hash BLOB NOT NULL, part INTEGER,
+    body BLOB USING COMPRESSION zstd, imported BOOLEAN
 );
 CREATE TABLE IF NOT EXISTS positions (
     source VARCHAR PRIMARY KEY, segment BIGINT NOT NULL, "offset" BIGINT NOT NULL, sequence BIGINT NOT NULL
 );
-CREATE OR REPLACE VIEW live_spans AS SELECT * FROM spans ANTI JOIN superseded USING (row_id);
+CREATE TABLE IF NOT EXISTS sealed_files (
+    file VARCHAR NOT NULL, kind VARCHAR NOT NULL, project VARCHAR NOT NULL, day INTEGER NOT NULL, imported BOOLEAN NOT NULL,
+    rows BIGINT NOT NULL, bytes BIGINT NOT NULL, from_ns BIGINT, to_ns BIGINT, has_content BOOLEAN NOT NULL, columns VARCHAR NOT NULL
+);
+CREATE TABLE IF NOT EXISTS doomed_files (file VARCHAR NOT NULL);
+CREATE OR REPLACE VIEW spans AS SELECT * FROM hot_spans;
+CREATE OR REPLACE VIEW scores AS SELECT * FROM hot_scores;
+CREATE OR REPLACE VIEW payloads AS SELECT * FROM hot_payloads;
+CREATE OR REPLACE VIEW live_spans AS SELECT * FROM hot_spans ANTI JOIN superseded USING (row_id);
 CREATE OR REPLACE VIEW calls AS SELECT * FROM live_spans ANTI JOIN covered USING (row_id) WHERE kind IN ('model', 'embedding');
 """
+
+TABLES = (
+    "layout", "hot_spans", "superseded", "covered", "hot_scores", "hot_payloads", "positions", "sealed_files", "doomed_files",
+)  # fmt: skip
+"""Every table, for whoever copies the store."""

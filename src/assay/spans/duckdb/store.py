@@ -1,6 +1,5 @@
-"""The store's connection, its one writer and its readers."""
+"""The store: what is written to it and what it answers."""
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,12 +8,15 @@ from typing import Any
 
 import duckdb
 
-from assay.errors import Unavailable, Unusable
-from assay.spans.duckdb import schema
+from assay.errors import Unavailable
 from assay.spans.duckdb.batches import SpanBatch, score_table
-from assay.spans.duckdb.session_reads import SessionReads
+from assay.spans.duckdb.engine import Connection, Engine, scalar
+from assay.spans.duckdb.keeping import Keeping
+from assay.spans.duckdb.sealed import EVERYWHERE, KINDS, Scope
 from assay.spans.segments import Position
-from assay.spans.types import Arrival, StoreDown, Unstorable
+from assay.spans.types import Arrival, StoreDown
+from assay.wire.scores import Score
+from assay.wire.spans import Span
 
 _SUPERSEDE = """
     INSERT INTO superseded
@@ -43,50 +45,56 @@ _COVER = """
     WHERE kind IN ('model', 'embedding') AND mapping IS NOT NULL AND row_id NOT IN (SELECT row_id FROM covered)
 """
 _INSERT_PAYLOADS = """
-    INSERT INTO payloads BY NAME SELECT * FROM batch new ANTI JOIN payloads old
+    INSERT INTO hot_payloads BY NAME SELECT * FROM batch new ANTI JOIN hot_payloads old
     ON old.day = new.day AND old.hash = new.hash AND old.project = new.project AND old.person = new.person
+    AND old.imported = new.imported
 """
 _INSERT_SCORES = """
-    INSERT INTO scores BY NAME SELECT * REPLACE (cost_usd::DECIMAL(38,20) AS cost_usd) FROM batch new ANTI JOIN scores old
+    INSERT INTO hot_scores BY NAME SELECT * REPLACE (cost_usd::DECIMAL(38,20) AS cost_usd) FROM batch new ANTI JOIN scores old
     ON old.score_id = new.score_id AND old.project = new.project
 """
-_INSERT_SPANS = "INSERT INTO spans BY NAME SELECT * REPLACE (cost_usd::DECIMAL(38,20) AS cost_usd) FROM batch"
+_INSERT_SPANS = (
+    "INSERT INTO hot_spans BY NAME SELECT * REPLACE (cost_usd::DECIMAL(38,20) AS cost_usd) FROM batch"
+)
 _MOVE = """
     INSERT INTO positions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE
     SET segment = excluded.segment, "offset" = excluded.offset, sequence = excluded.sequence
 """
+_NEXT_ROW = """
+    SELECT 1 + greatest((SELECT coalesce(max(row_id), 0) FROM hot_spans), (SELECT max(row_id_floor) FROM layout))
+"""
+_HOUR_NS = 3_600_000_000_000
+_SAME_START_NS = _HOUR_NS
+"""Versions of a span, and copies of a score, are looked for among those whose time is at most this far from theirs."""
+_ONE_TRACE_NS = 24 * _HOUR_NS
 
 
-class DuckDBStore(SessionReads):
-    """A `SpanStore` in one DuckDB file. Only one process may open it."""
+class DuckDBStore(Keeping):
+    """A `SpanStore` in one DuckDB file and the sealed days beside it. Only one process may open it."""
 
     def __init__(
         self, path: Path, *, memory_mb: int = 512, threads: int | None = None, read_timeout_s: float = 10.0
     ) -> None:
         """Open or make the file. Raises `Unusable` when it is held by another process, damaged, or from a newer Assay."""
-        self._path = path
-        self._memory_mb = memory_mb
-        self._threads = threads or min(4, os.cpu_count() or 1)
         self._read_timeout_s = read_timeout_s
-        self._writing = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = self._connect()
-        except (duckdb.Error, OSError) as error:
-            raise Unusable(
-                f"The span store {str(path)!r} cannot be opened: {error}",
-                hint="Is another server running on this data directory?",
-            ) from error
+        self._next_row_id = 1
+        self._has_seen_files = False
+        self._engine = Engine(path, memory_mb=memory_mb, threads=threads, opened=self._opened)
 
     def write(self, arrivals: Sequence[Arrival], *, source: str, position: Position) -> None:
-        with self._writer() as connection:
-            with _transaction(connection):
-                added = self._insert(connection, arrivals)
-                self._move(connection, source, position)
-            self._next_row_id += added
+        try:
+            with self._engine.writing() as connection:
+                with _transaction(connection):
+                    added = self._insert(connection, arrivals)
+                    self._move(connection, source, position)
+                self._next_row_id += added
+        except StoreDown:
+            # DuckDB can fail after the commit, while it folds its log into the file.
+            if self.position(source) != position:
+                raise
 
     def check(self, arrivals: Sequence[Arrival]) -> None:
-        with self._writer() as connection:
+        with self._engine.writing() as connection:
             connection.begin()
             try:
                 self._insert(connection, arrivals)
@@ -94,51 +102,28 @@ class DuckDBStore(SessionReads):
                 connection.rollback()
 
     def position(self, source: str) -> Position | None:
-        with self._writer() as connection:
+        with self._engine.writing() as connection:
             found = connection.execute(
                 'SELECT segment, "offset", sequence FROM positions WHERE source = ?', [source]
             ).fetchall()
         return Position(*found[0]) if found else None
 
     def close(self) -> None:
-        with self._writing:
-            self._connection.close()
-            del self._connection
+        self._engine.close()
 
     @property
     def _last_row_id(self) -> int:
         return self._next_row_id - 1
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(
-            str(self._path),
-            config={
-                "memory_limit": f"{self._memory_mb}MB",
-                "threads": self._threads,
-                "temp_directory": str(self._path.with_suffix(".tmp")),
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-            },
-        )
-        connection.execute("SET enable_external_access = false")
-        connection.execute(schema.DEFINITION)
-        found = connection.execute("SELECT version FROM layout").fetchall()
-        if not found:
-            connection.execute("INSERT INTO layout VALUES (?)", [schema.VERSION])
-        elif found[0][0] != schema.VERSION:
-            connection.close()
-            raise Unusable(
-                f"The span store {str(self._path)!r} has layout {found[0][0]}, this Assay knows {schema.VERSION}.",
-                hint="Use the version of Assay that wrote it, or a newer one.",
-            )
-        self._next_row_id: int = (
-            1 + connection.execute("SELECT coalesce(max(row_id), 0) FROM spans").fetchall()[0][0]
-        )
-        return connection
+    def _opened(self, connection: Connection) -> None:
+        self._next_row_id = scalar(connection, _NEXT_ROW)
+        self._has_seen_files = False
 
-    def _insert(self, connection: duckdb.DuckDBPyConnection, arrivals: Sequence[Arrival]) -> int:
+    def _insert(self, connection: Connection, arrivals: Sequence[Arrival]) -> int:
         """Raises `ValueError` and its like, or `duckdb.DataError`, for what does not fit."""
         batch = SpanBatch(arrivals, first_row_id=self._next_row_id)
+        scores = score_table(arrivals)
+        self._look_around(connection, arrivals, may_cover=batch.may_cover)
         if batch.count:
             with _registered(connection, batch.table):
                 connection.execute(_SUPERSEDE)
@@ -150,53 +135,43 @@ class DuckDBStore(SessionReads):
             if batch.payloads:
                 with _registered(connection, batch.payload_table()):
                     connection.execute(_INSERT_PAYLOADS)
-        scores = score_table(arrivals)
         if scores is not None:
             with _registered(connection, scores):
                 connection.execute(_INSERT_SCORES)
         return batch.count
 
-    def _move(self, connection: duckdb.DuckDBPyConnection, source: str, position: Position) -> None:
+    def _look_around(self, connection: Connection, arrivals: Sequence[Arrival], *, may_cover: bool) -> None:
+        """Let the writer see the sealed days in which older versions and copies of the arrivals can lie: for what comes
+        as it happens, none."""
+        if not self._engine.files_in(connection) and not self._has_seen_files:
+            return
+        if self._has_seen_files:
+            self._engine.forget_views(connection)
+        self._has_seen_files = True  # for good: a transaction that fails may bring a view back
+        margin = _ONE_TRACE_NS if may_cover else _SAME_START_NS
+        spans = [event.start_ns for event, _ in arrivals if isinstance(event, Span)]
+        scores = [event.at_ns for event, _ in arrivals if isinstance(event, Score)]
+        if spans:
+            near = Scope(from_ns=min(spans) - margin, to_ns=max(spans) + margin)
+            self._engine.look(connection, near, kinds=("spans",))
+        if scores:
+            near = Scope(scores_ns=(min(scores) - _SAME_START_NS, max(scores) + _SAME_START_NS))
+            self._engine.look(connection, near, kinds=("scores",))
+
+    def _move(self, connection: Connection, source: str, position: Position) -> None:
         connection.execute(_MOVE, [source, position.segment, position.offset, position.sequence])
 
-    @contextmanager
-    def _writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The connection, for one at a time; what fails there is sorted into never and later."""
-        with self._writing:
-            try:
-                yield self._connection
-            except (duckdb.FatalException, duckdb.ConnectionException) as error:
-                self._reconnect()
-                raise StoreDown(f"The span store failed: {error}") from error
-            except (
-                duckdb.DataError,
-                duckdb.InvalidInputException,
-                ValueError,
-                TypeError,
-                OverflowError,
-            ) as error:
-                raise Unstorable(f"{type(error).__name__}: {error}") from error
-            except duckdb.Error as error:
-                raise StoreDown(f"The span store cannot be written: {error}") from error
-
-    def _reconnect(self) -> None:
-        """After a fatal error DuckDB refuses everything until the file is opened again."""
-        self._connection.close()
+    def _rows(self, sql: str, parameters: Sequence[Any], scope: Scope = EVERYWHERE) -> list[tuple[Any, ...]]:
+        kinds = [kind for kind in KINDS if kind in sql or (kind == "spans" and "calls" in sql)]
         try:
-            self._connection = self._connect()
-        except duckdb.Error as error:
-            raise StoreDown(f"The span store cannot be opened again: {error}") from error
-
-    def _rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        try:
-            cursor = self._connection.cursor()
-        except duckdb.Error as error:
-            raise Unavailable(f"The span store cannot be read: {error}", hint="See /readyz.") from error
-        alarm = threading.Timer(self._read_timeout_s, cursor.interrupt)
-        alarm.daemon = True
-        alarm.start()
-        try:
-            return cursor.execute(sql, list(parameters)).fetchall()
+            with self._engine.reading(scope, kinds=kinds) as cursor:
+                alarm = threading.Timer(self._read_timeout_s, cursor.interrupt)
+                alarm.daemon = True
+                alarm.start()
+                try:
+                    return cursor.execute(sql, list(parameters)).fetchall()
+                finally:
+                    alarm.cancel()
         except duckdb.InterruptException as error:
             raise Unavailable(
                 f"This took longer than {self._read_timeout_s:g} s.",
@@ -204,13 +179,10 @@ class DuckDBStore(SessionReads):
             ) from error
         except duckdb.Error as error:
             raise Unavailable(f"The span store cannot be read: {error}", hint="See /readyz.") from error
-        finally:
-            alarm.cancel()
-            cursor.close()
 
 
 @contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def _transaction(connection: Connection) -> Iterator[None]:
     connection.begin()
     try:
         yield
@@ -220,12 +192,12 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     _commit(connection)
 
 
-def _commit(connection: duckdb.DuckDBPyConnection) -> None:
+def _commit(connection: Connection) -> None:
     connection.commit()
 
 
 @contextmanager
-def _registered(connection: duckdb.DuckDBPyConnection, table: Any) -> Iterator[None]:
+def _registered(connection: Connection, table: Any) -> Iterator[None]:
     connection.register("batch", table)
     try:
         yield
