@@ -60,7 +60,7 @@ from assay.spans.sink import CallSink
 from assay.tasks import TASKS, TaskCalls, apply_tasks
 from assay.tasks import api as tasks_api
 from assay.traces import api as traces_api
-from assay.traces import health, live_pages, otlp, otlp_api
+from assay.traces import health, live_pages, otlp, otlp_api, session_api, session_pages
 from assay.traces import pages as traces_pages
 from assay.traces.dialects import DialectProjector, Pricing
 from assay.traces.live import LiveTail
@@ -293,4 +293,6 @@ HANDLERS = [
     *traces_api.handlers,
     *traces_pages.handlers,
     *live_pages.handlers,
+    *session_api.handlers,
+    *session_pages.handlers,
 ]

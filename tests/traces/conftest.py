@@ -17,7 +17,7 @@ from assay.kit.clock import SYSTEM
 from assay.records import Records
 from assay.snapshot import SnapshotSource
 from assay.spans import Collector, DuckDBStore, Quarantine, Spool
-from assay.traces import api, live_pages, otlp_api, pages
+from assay.traces import api, live_pages, otlp_api, pages, session_api, session_pages
 from assay.traces.dialects import DialectProjector
 from assay.traces.live import LiveTail
 from assay.ui import assets, shell
@@ -45,6 +45,8 @@ class House:
                 *otlp_api.handlers,
                 *pages.handlers,
                 *live_pages.handlers,
+                *session_api.handlers,
+                *session_pages.handlers,
             ],
             dependencies={
                 "records": self.records,
