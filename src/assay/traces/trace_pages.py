@@ -177,7 +177,7 @@ def _facts(stored: StoredSpan) -> list[tuple[str, Any]]:
         "Attempts": span.attempts if span.attempts != 1 else None, "Cache": span.cache, "Task": span.task,
         "Variant": span.variant, "Release": span.release_id, "Run": span.run_id, "Case": span.case_id,
         "Session": span.session_id, "User": span.user_id, "Key": span.key_id, "Environment": span.environment,
-        "Tags": ", ".join(span.tags) or None, "Price": span.price_id, "Span": span.span_id, "Parent": span.parent_id,
+        "Tags": ", ".join(span.tags) or None, "Price": span.price_id, "Mapping": span.mapping, "Span": span.span_id, "Parent": span.parent_id,
     }  # fmt: skip
     return list(names.items())
 
