@@ -51,9 +51,10 @@ assay.init(sys.argv[1], "sk-test", interval_s=0.001)
 stop = threading.Event()
 
 def busy():
-    while not stop.is_set():
-        with assay.span("busy"):
-            pass
+    while not stop.wait(0.0002):
+        for _ in range(20):
+            with assay.span("busy"):
+                pass
 
 threads = [threading.Thread(target=busy, daemon=True) for _ in range(3)]
 for thread in threads:

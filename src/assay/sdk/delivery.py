@@ -2,7 +2,7 @@
 
 import gzip
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from time import time
@@ -45,7 +45,8 @@ class Outcome(msgspec.Struct, frozen=True):
 class Post:
     """The connection of the delivering thread."""
 
-    def __init__(self, configuration: Configuration, resource: Mapping[str, Any]) -> None:
+    def __init__(self, configuration: Configuration, resource: Callable[[], Mapping[str, Any]]) -> None:
+        """`resource` is asked each time: it may become known later who sends."""
         self._configuration = configuration
         self._resource = resource
         self._http = httpx.Client(
@@ -54,7 +55,7 @@ class Post:
 
     def spans(self, spans: Sequence[Ended], timeout_s: float | None = None) -> Outcome:
         """`POST /v1/traces`."""
-        body = gzip.compress(otlp.export_request(spans, self._resource), compresslevel=1)
+        body = gzip.compress(otlp.export_request(spans, self._resource()), compresslevel=1)
         headers = {"content-type": "application/x-protobuf", "content-encoding": "gzip"}
         return self._send("/v1/traces", body, headers, timeout_s)
 

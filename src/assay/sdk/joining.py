@@ -14,6 +14,7 @@ from opentelemetry.trace.status import StatusCode
 from assay.sdk import labels
 from assay.sdk.outbox import Outbox
 from assay.sdk.recording import Event, Scope
+from assay.sdk.running import quietly
 
 
 class Overheard:
@@ -51,9 +52,15 @@ class Listener(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if (told := labels.attributes()) is not None:
-            span.set_attributes(told)
+            quietly(span.set_attributes, told)
 
     def on_end(self, span: ReadableSpan) -> None:
+        quietly(self._hear, span)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._outbox.flush(timeout_millis / 1000)
+
+    def _hear(self, span: ReadableSpan) -> None:
         told = span.get_span_context()
         if told is None or not told.trace_flags.sampled:
             return
@@ -63,9 +70,6 @@ class Listener(SpanProcessor):
             kept = True
         if kept:
             self._outbox.offer(Overheard(span))
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._outbox.flush(timeout_millis / 1000)
 
 
 def join(provider: TracerProvider, outbox: Outbox, keep: Callable[[ReadableSpan], bool] | None) -> None:

@@ -28,8 +28,8 @@ BATCH_SPANS = 512
 BATCH_BYTES = 2 * 1024 * 1024
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
 """Between attempts while the server is away."""
-_SPAN_BYTES = 600
-"""Of a span without its text, in memory, roughly."""
+_SPAN_BYTES, _EVENT_BYTES = 600, 2_000
+"""Of a span without its text, and of an event (an exception with its stack), in memory, roughly."""
 
 Send = Callable[[Sequence[Any], float | None], Outcome]
 """Items and how long it may take."""
@@ -77,6 +77,7 @@ class _Line:
         return chosen
 
     def settle(self, count: int, *, lost: int = 0, reason: str = "") -> None:
+        count = min(count, len(self.items))  # `close` may have given up on what was under way
         for _ in range(count):
             self.bytes -= self.items.popleft()[1]
         self.settled += count
@@ -112,7 +113,7 @@ class Outbox:
         self.reachable: bool | None = None
 
     def offer(self, span: Ended) -> None:
-        size = _SPAN_BYTES
+        size = _SPAN_BYTES + _EVENT_BYTES * len(span.events)
         for value in span.attributes.values():
             if type(value) is str:
                 size += len(value)
@@ -129,9 +130,8 @@ class Outbox:
 
     def describe(self, resource: Mapping[str, Any]) -> None:
         """Add what somebody else knows of who sends; a name of the service only if it has none yet."""
-        if self._resource.get("service.name") == UNKNOWN:
-            self._resource.pop("service.name")
-        self._resource = {**resource, **self._resource}
+        ours = {name: value for name, value in self._resource.items() if value != UNKNOWN}
+        self._resource = {**resource, **ours}
 
     def flush(self, timeout_s: float) -> bool:
         """Send now; whether everything recorded up to here is settled when this returns."""
@@ -184,7 +184,8 @@ class Outbox:
             line.add(item, size)
             if self._thread is None:
                 self._start()
-            if len(line.items) >= BATCH_SPANS and not self._backing_off:
+            waiting = len(line.items)
+            if waiting == 1 or (waiting >= BATCH_SPANS and not self._backing_off):
                 self._changed.notify_all()
 
     def _start(self) -> None:
@@ -207,7 +208,7 @@ class Outbox:
         while True:
             ending = self._pause(wait_s)
             try:
-                post = post or Post(self._configuration, self._resource)
+                post = post or Post(self._configuration, lambda: self._resource)
                 wait_s = self._deliver(post)
             except Exception as error:  # noqa: BLE001  a fault of ours must not end the thread that everything waits for
                 self._complain("fault", f"Delivery failed: {type(error).__name__}: {error}")
@@ -218,16 +219,16 @@ class Outbox:
             post.close()
 
     def _pause(self, wait_s: float) -> bool:
-        """Until it is time to send; whether for the last time."""
+        """Until there is something to send and it is time to; whether for the last time."""
+
+        def is_full() -> bool:
+            return not self._backing_off and len(self._spans.items) >= BATCH_SPANS
+
         with self._changed:
             self._changed.wait_for(
-                lambda: (
-                    self._closing
-                    or self._hurry
-                    or (not self._backing_off and len(self._spans.items) >= BATCH_SPANS)
-                ),
-                wait_s,
+                lambda: self._closing or self._hurry or self._spans.items or self._scores.items
             )
+            self._changed.wait_for(lambda: self._closing or self._hurry or is_full(), wait_s)
             self._hurry = False
             return self._closing
 
@@ -253,9 +254,11 @@ class Outbox:
         while True:
             with self._changed:
                 items = line.first(self._batch_spans, size)
-                timeout_s = max(self._ends_at - time.monotonic(), 0.05) if self._closing else None
+                timeout_s = self._ends_at - time.monotonic() if self._closing else None
             if not items:
                 return None
+            if timeout_s is not None and timeout_s <= 0:
+                return Outcome(Next.LATER, self.last_error or "the time to send it was over")
             try:
                 outcome = send(items, timeout_s)
             except (ValueError, TypeError, AttributeError, OverflowError, msgspec.MsgspecError) as error:

@@ -153,9 +153,11 @@ class Step:
 
     def _end(self, on: Running, error: BaseException | None) -> None:
         self._leave(on)
-        if error is not None:
-            _record(self._span, error)
-        self._span.end()
+        try:
+            if error is not None:
+                _record(self._span, error)
+        finally:
+            self._span.end()
 
     def _write(self, key: str, value: Any) -> None:
         """Capture a value, bounded and masked, unless capturing is off."""
