@@ -38,8 +38,11 @@ def shape(error: AssayError) -> bytes:
 
 
 def anthropic_shape(error: AssayError, request_id: str | None) -> bytes:
-    """The JSON body for an Anthropic client. A provider's own error in this shape goes to the client as it came."""
+    """The JSON body for an Anthropic client. A provider's own error in this shape goes to the client as it came. The shape has
+    no place for `param`, so the message begins with it."""
     message = _words(error)
+    if error.param and error.param not in message:
+        message = f"{error.param}: {message}"
     if isinstance(error, UpstreamRefused):
         if decode_error(error.body) is not None:
             return error.body
