@@ -1,5 +1,7 @@
 """One attempt at sending: what the server said, as what to do next."""
 
+# What the first request would import, in its thread: a process that forks meanwhile would leave its child with half of it.
+import encodings.idna  # noqa: F401
 import gzip
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +10,8 @@ from enum import Enum, auto
 from time import time
 from typing import Any
 
+import certifi  # noqa: F401
+import httpcore  # noqa: F401
 import httpx
 import msgspec
 
