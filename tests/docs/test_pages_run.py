@@ -27,6 +27,8 @@ WORLD = Path(__file__).parent / "world"
 
 SECRET = re.compile(r'"env:(\w+)"')
 RUN = ("console", "bash", "python")
+PULLED = {"smollm2-135m": ("local_model", "weights"), "minilm": ("local_encoder", "encoder")}
+"""Weights that a page brings: the marker of those who need them, and the fixture that has them."""
 
 Start = Callable[..., AssayProcess]
 
@@ -37,12 +39,12 @@ def runs(page: Path) -> list[Block]:
 
 
 def parameters() -> Iterator[Any]:
-    """The pages with something to run. What needs the local model is marked so."""
+    """The pages with something to run. What needs weights is marked so."""
     for page in pages():
         found = runs(page)
         if any(block.language in RUN and not block.title for block in found):
-            is_local = any("smollm2-135m" in block.text for block in found if block.language == "console")
-            marks = [pytest.mark.local_model] if is_local else []
+            said = "".join(block.text for block in found if block.language == "console")
+            marks = [getattr(pytest.mark, mark) for name, (mark, _) in PULLED.items() if name in said]
             yield pytest.param(page, id=page.relative_to(ROOT).as_posix(), marks=marks)
 
 
@@ -82,8 +84,10 @@ def test_the_page_runs_as_written(
     reader = Reader(tmp_path, upstream=upstream, start=start)
     for file in page.parent.glob("*") if "examples" in page.parts else WORLD.glob("*.jsonl"):
         shutil.copy(file, tmp_path)
-    if any(mark.name == "local_model" for mark in request.node.iter_markers()):
-        lay_weights(request.getfixturevalue("weights"), tmp_path / ".assay/models")
+    marked = {mark.name for mark in request.node.iter_markers()}
+    for mark, fixture in PULLED.values():
+        if mark in marked:
+            lay_weights(request.getfixturevalue(fixture), tmp_path / ".assay/models")
     says_up = any(re.search(r"^\$ assay up\b", block.text, re.MULTILINE) for block in found)
     config = [block for block in found if block.title == "assay.toml"]
     if says_up:
@@ -102,7 +106,7 @@ def test_the_page_runs_as_written(
 
 def lay_weights(weights: Path, folder: Path) -> None:
     """As if they had been pulled."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for file in weights.parent.glob(f"{weights.stem}.*"):
         shutil.copy(file, folder)
 
