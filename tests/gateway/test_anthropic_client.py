@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -646,3 +647,38 @@ def test_a_trailer_says_the_cost_of_a_stream(house: House) -> None:
         span = house.server.model_span(answer.headers["x-assay-trace-id"])
         assert json.loads(comment.removeprefix(": "))["x-assay-cost-usd"] == span["cost_usd"] > 0
         assert events(answer)[-1][0] == "message_stop"
+
+
+@pytest.mark.local_model
+def test_a_model_on_this_machine_answers_an_anthropic_client(
+    start_assay: Callable[..., Any], weights: Path
+) -> None:
+    config = f"""
+    [providers.here]
+    type = "llama"
+    models = "{weights.parent}"
+    threads = 1
+    context = 1024
+    parallel = 1
+    [models.local]
+    route = [{{ provider = "here", model = "{weights.stem}" }}]
+    """
+    server = start_assay(config).ready()
+    with anthropic.Anthropic(base_url=server.url, api_key=server.key, max_retries=0, timeout=120) as client:
+        body: Any = {
+            "model": "local",
+            "max_tokens": 8,
+            "system": "Answer in one word.",
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "What is the capital of France?"}]}
+            ],
+        }
+        message = client.messages.create(**body)
+        assert message.content[0].type == "text"
+        assert 0 < message.usage.output_tokens <= 8
+        assert message.usage.input_tokens > 5
+        with client.messages.stream(**body) as stream:
+            streamed = stream.get_final_message()
+    assert streamed.usage.input_tokens + (streamed.usage.cache_read_input_tokens or 0) > 5
+    assert streamed.stop_reason in ("end_turn", "max_tokens")
+    server.stop()
