@@ -17,9 +17,14 @@ TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 class Client:
     """Calls `/api`. Errors of the server are raised again as the errors they were, with message and hint."""
 
-    def __init__(self, url: str, key: str | None = None, *, socket: Path | None = None) -> None:
-        """`url` is where the server is; with `socket` the connection goes through that file and needs no key."""
+    def __init__(
+        self, url: str, key: str | None = None, *, socket: Path | None = None, project: str | None = None
+    ) -> None:
+        """`url` is where the server is; with `socket` the connection goes through that file and needs no key. `project`
+        is for the socket, which opens every one; a key is of one project."""
         headers = {"authorization": f"Bearer {key}"} if key else {}
+        if project is not None:
+            headers["x-assay-project"] = project
         transport = httpx.HTTPTransport(uds=str(socket)) if socket else None
         self.url = url
         self._http = httpx.Client(base_url=url, headers=headers, transport=transport, timeout=TIMEOUT)
@@ -44,6 +49,10 @@ class Client:
     def put(self, path: str, body: Any) -> Any:
         """PUT JSON."""
         return self._send("PUT", path, body=body)
+
+    def patch(self, path: str, body: Any) -> Any:
+        """PATCH JSON."""
+        return self._send("PATCH", path, body=body)
 
     def delete(self, path: str) -> Any:
         """DELETE."""
