@@ -14,7 +14,20 @@ import typer
 from rich.console import Console
 
 import assay
-from assay.commands import datasets, demo, eval, keys, models, prompts, releases, tasks, traces
+from assay.commands import (
+    audit,
+    datasets,
+    demo,
+    eval,
+    keys,
+    models,
+    projects,
+    prompts,
+    releases,
+    tasks,
+    traces,
+    users,
+)
 from assay.commands.connection import Invocation
 from assay.directory import find_socket
 from assay.errors import AssayError, MissingExtra
@@ -32,7 +45,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for noun in (datasets, eval, keys, models, prompts, releases, tasks, traces):
+for noun in (audit, datasets, eval, keys, models, projects, prompts, releases, tasks, traces, users):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 app.command()(demo.demo)
 
@@ -56,13 +69,17 @@ def before(
     data: Annotated[Path, typer.Option(envvar="ASSAY_DATA", help="The data directory to work on.")] = Path(
         ".assay"
     ),
+    project: Annotated[
+        str | None,
+        typer.Option(envvar="ASSAY_PROJECT", help="The project to work in; a key has its own."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options that stand before the command."""
-    ctx.obj = Invocation(url=url, key=key, data=data, json=json, serve=_serve)
+    ctx.obj = Invocation(url=url, key=key, data=data, json=json, serve=_serve, project=project)
 
 
 @app.command()

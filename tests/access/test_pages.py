@@ -6,8 +6,8 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from assay.access import Role, revoke_key, sessions
-from assay.ui.language import local_path
 from assay.kit.clock import SYSTEM
+from assay.ui.language import local_path
 
 
 def signed_in(house: Any, role: Role = Role.ADMIN) -> TestClient[Litestar]:

@@ -98,6 +98,14 @@ def list_members(tx: Connection, *, project: str | None) -> list[Member]:
     return [Member(user, roles.get(user.name, {})) for user in store.list_users(tx, member_of=project)]
 
 
+def get_member(tx: Connection, name: str, *, seen_by: Principal) -> Member:
+    """An account with its roles as far as whoever asks may know them. Raises `NotFound`."""
+    user = get_user(tx, name)
+    found = store.roles(tx, user=user.name)
+    known = (each for each in found if seen_by.operator or each[0] == seen_by.project)
+    return Member(user, {project: role for project, _, role in known})
+
+
 def set_password(
     tx: Connection, name: str, password_hash: str, *, must_change_password: bool, clock: Clock = SYSTEM
 ) -> User:
@@ -134,7 +142,7 @@ def enable(tx: Connection, name: str) -> User:
     return get_user(tx, user.name)
 
 
-def set_role(tx: Connection, project: str, name: str, role: Role) -> Member:
+def set_role(tx: Connection, project: str, name: str, role: Role) -> None:
     """Give an account a role in a project, or another one. Raises `Conflict` for the last admin."""
     if role is Role.APP:
         raise BadRequest(
@@ -148,7 +156,6 @@ def set_role(tx: Connection, project: str, name: str, role: Role) -> Member:
     if was is Role.ADMIN and role is not Role.ADMIN:
         keep_an_admin(tx, project, user.name)
     touch(tx, SESSIONS.name)
-    return Member(user, {project: role})
 
 
 def remove_role(tx: Connection, project: str, name: str) -> None:

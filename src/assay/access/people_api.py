@@ -100,38 +100,48 @@ def add_user(
     kept = accounts.prepare_password(password, user=data.name)
     with records.write() as tx:
         user = accounts.create_user(tx, data.name, kept, must_change_password=data.must_change_password)
-        member = Member(user, {})
         if data.role is not None:
-            member = accounts.set_role(tx, principal.project, user.name, data.role)
+            accounts.set_role(tx, principal.project, user.name, data.role)
+        member = accounts.get_member(tx, user.name, seen_by=principal)
     shown = msgspec.UNSET if data.password else password
     return msgspec.structs.replace(answer_of(member), password=shown)
 
 
 @put("/api/users/{name:str}/password", guards=[requires(Right.OPERATE)], sync_to_thread=True)
 def reset_password(
-    name: FromPath[str], data: JSONBody[PasswordRequest], records: NamedDependency[Records]
+    name: FromPath[str],
+    data: JSONBody[PasswordRequest],
+    principal: NamedDependency[Principal],
+    records: NamedDependency[Records],
 ) -> UserAnswer:
     """Give an account another password, made here unless one is given. All of its logins end."""
     password = data.password or accounts.new_password()
     kept = accounts.prepare_password(password, user=name)
     with records.write() as tx:
-        user = accounts.set_password(tx, name, kept, must_change_password=data.must_change_password)
+        accounts.set_password(tx, name, kept, must_change_password=data.must_change_password)
+        member = accounts.get_member(tx, name, seen_by=principal)
     shown = msgspec.UNSET if data.password else password
-    return msgspec.structs.replace(answer_of(Member(user, {})), password=shown)
+    return msgspec.structs.replace(answer_of(member), password=shown)
 
 
 @post("/api/users/{name:str}/disable", guards=[requires(Right.OPERATE)], status_code=200, sync_to_thread=True)
-def disable(name: FromPath[str], records: NamedDependency[Records]) -> UserAnswer:
+def disable(
+    name: FromPath[str], principal: NamedDependency[Principal], records: NamedDependency[Records]
+) -> UserAnswer:
     """Shut an account out at once."""
     with records.write() as tx:
-        return answer_of(Member(accounts.disable(tx, name), {}))
+        accounts.disable(tx, name)
+        return answer_of(accounts.get_member(tx, name, seen_by=principal))
 
 
 @post("/api/users/{name:str}/enable", guards=[requires(Right.OPERATE)], status_code=200, sync_to_thread=True)
-def enable(name: FromPath[str], records: NamedDependency[Records]) -> UserAnswer:
+def enable(
+    name: FromPath[str], principal: NamedDependency[Principal], records: NamedDependency[Records]
+) -> UserAnswer:
     """Let a disabled account in again."""
     with records.write() as tx:
-        return answer_of(Member(accounts.enable(tx, name), {}))
+        accounts.enable(tx, name)
+        return answer_of(accounts.get_member(tx, name, seen_by=principal))
 
 
 @put("/api/users/{name:str}/role", guards=[requires(Right.ADMINISTER)], sync_to_thread=True)
@@ -143,7 +153,8 @@ def set_role(
 ) -> UserAnswer:
     """Give an account a role in the project, or another one."""
     with records.write() as tx:
-        return answer_of(accounts.set_role(tx, principal.project, name, data.role))
+        accounts.set_role(tx, principal.project, name, data.role)
+        return answer_of(accounts.get_member(tx, name, seen_by=principal))
 
 
 @delete(
@@ -155,7 +166,7 @@ def remove_role(
     """Take an account's role in the project away."""
     with records.write() as tx:
         accounts.remove_role(tx, principal.project, name)
-        return answer_of(Member(accounts.get_user(tx, name), {}))
+        return answer_of(accounts.get_member(tx, name, seen_by=principal))
 
 
 @get("/api/projects", opt=FOR_ANYONE, sync_to_thread=True)

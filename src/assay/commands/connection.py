@@ -20,6 +20,7 @@ class Invocation(msgspec.Struct):
     json: bool
     serve: Callable[[Path], AbstractContextManager[Path]]
     """Opens a data directory in this process and gives the path of its socket."""
+    project: str | None = None
 
 
 def connect(ctx: typer.Context) -> Client:
@@ -31,9 +32,9 @@ def connect(ctx: typer.Context) -> Client:
     if call.url is not None:
         if not call.key:
             raise Unauthorized("A server at --url asks for a key", hint="Send --key, or set ASSAY_KEY.")
-        client = Client(call.url, call.key)
+        client = Client(call.url, call.key, project=call.project)
     else:
         socket = ctx.with_resource(call.serve(call.data))
-        client = Client("http://assay", socket=socket)
+        client = Client("http://assay", socket=socket, project=call.project)
     ctx.call_on_close(client.close)
     return client
