@@ -45,6 +45,8 @@ from assay.jobs import api as jobs_api
 from assay.jobs import engine as jobs_engine
 from assay.jobs import pages as jobs_pages
 from assay.kit import json
+from assay.playground import api as playground_api
+from assay.playground import pages as playground_pages
 from assay.prompts import api as prompts_api
 from assay.providers.registry import Providers
 from assay.providers.transport import NetworkTransport
@@ -69,7 +71,7 @@ from assay.ui import assets, language, reference, shell
 log = logging.getLogger(__name__)
 
 PARTS = (KEYS, SESSIONS, TASKS, RELEASES)
-ROOMS = ("access", "audit", "traces", "releases", "datasets", "evals", "jobs", "decisions")
+ROOMS = ("access", "audit", "traces", "playground", "releases", "datasets", "evals", "jobs", "decisions")
 """Rooms with templates."""
 
 _MIB = 2**20
@@ -285,6 +287,8 @@ HANDLERS = [
     *evals_pages.handlers,
     *jobs_api.handlers,
     *jobs_pages.handlers,
+    *playground_api.handlers,
+    *playground_pages.handlers,
     *prompts_api.handlers,
     *releases_api.handlers,
     *releases_pages.handlers,

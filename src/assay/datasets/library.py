@@ -48,6 +48,30 @@ def import_cases(
     return version, True
 
 
+def add_case(
+    tx: Connection,
+    project: str,
+    name: str,
+    case: Case,
+    *,
+    actor: str,
+    notes: str | None = None,
+    clock: Clock = SYSTEM,
+) -> tuple[DatasetVersion, bool]:
+    """The newest version with this case beside its own, or in the place of the one with its id; the dataset's first version
+    when there is none. And whether a version was made."""
+    check_name(name)
+    kept: list[Case] = []
+    if (number := store.latest_number(tx, project, name)) > 0:
+        kept = list(store.iter_cases(tx, get_version(tx, project, name, number)))
+    places = {each.id: place for place, each in enumerate(kept)}
+    if case.id in places:
+        kept[places[case.id]] = case
+    else:
+        kept.append(case)
+    return import_cases(tx, project, name, kept, actor=actor, notes=notes, clock=clock)
+
+
 def get_version(tx: Connection, project: str, name: str, version: int | None = None) -> DatasetVersion:
     """The version by number, the newest by default. Raises `NotFound`."""
     number = version or store.latest_number(tx, project, name)

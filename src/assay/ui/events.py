@@ -4,6 +4,7 @@ A browser that loses the connection asks again by itself and sends the last `id`
 go on loses nothing and repeats nothing. An event counts only when its empty line has come: half of one is as none.
 """
 
+import re
 from collections.abc import AsyncGenerator
 
 from litestar.background_tasks import BackgroundTask
@@ -19,6 +20,7 @@ HEADERS = {
 LAST_ID = "last-event-id"
 """The header in which a browser says where it was."""
 
+_BREAK = re.compile(r"\r\n|\r|\n")
 MEDIA_TYPE = "text/event-stream; charset=utf-8"
 
 
@@ -36,9 +38,6 @@ def event(text: str = "", *, name: str | None = None, id: str | None = None) -> 
     lines = [] if name is None else [f"event: {name}"]
     if id is not None:
         lines.append(f"id: {id}")
-    lines += [f"data: {line}" for line in text.splitlines()]
+    # Not `splitlines`, which also breaks at characters that JSON may hold unescaped.
+    lines += [f"data: {line}" for line in _BREAK.split(text)] if text else []
     return ("\n".join(lines) + "\n\n").encode()
-
-
-QUIET = b": quiet\n\n"
-"""A comment that keeps the connection open and finds out that nobody listens any more."""
