@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - only names from this module are spliced into SQL
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -41,7 +41,7 @@ SELECT_DETAIL = f"""SELECT {", ".join(_DETAIL[:-1])}, row_id IN (SELECT row_id F
 P = TypeVar("P")
 
 _HOUR_NS = 3_600_000_000_000
-_LAST_NS = 1 << 62
+LAST_NS = 1 << 62
 FAILED = "status IN ('error', 'cut')"
 _INPUTS = " + ".join(
     f"coalesce({name}_tokens, 0)" for name in USAGE_CLASSES if "output" not in name and name != "reasoning"
@@ -58,23 +58,24 @@ _FIGURES = f"""
     quantile_cont((first_output_ns - start_ns) / 1e6, [0.5, 0.95]) FILTER (status = 'ok' AND first_output_ns IS NOT NULL)
 """
 _TRACES = f"""
-    WITH hits AS (<hits>)
-    SELECT trace_id, any_value(newest_ns), min(start_ns), max(end_ns), count(*), count(*) FILTER ({FAILED} AND kind <> 'attempt'),
+    WITH hits AS (SELECT unnest(?) AS trace_id)
+    SELECT trace_id, min(start_ns), max(end_ns), count(*), count(*) FILTER ({FAILED} AND kind <> 'attempt'),
         count(*) FILTER ({COUNTED}), coalesce(sum(cost_usd) FILTER ({COUNTED}), 0),
         count(*) FILTER ({COUNTED} AND cost_usd IS NULL),
         coalesce(sum({TOKENS}) FILTER ({COUNTED}), 0)::BIGINT,
-        first({{name: name, kind: kind, model: model, task: task, variant: variant, user_id: user_id,
-            session_id: session_id, input_preview: input_preview, output_preview: output_preview}}
-            ORDER BY parent_id IS NOT NULL, kind = 'attempt', start_ns, live_spans.row_id)
+        first({{name: name, kind: kind}} ORDER BY parent_id IS NOT NULL, kind = 'attempt', start_ns, live_spans.row_id),
+        {{model: arg_min(model, start_ns), task: arg_min(task, start_ns), variant: arg_min(variant, start_ns),
+            user_id: arg_min(user_id, start_ns), session_id: arg_min(session_id, start_ns),
+            input_preview: coalesce(arg_min(nullif(input_preview, ''), start_ns), ''),
+            output_preview: coalesce(arg_max(nullif(output_preview, ''), end_ns), '')}}
     FROM live_spans JOIN hits USING (trace_id) LEFT JOIN covered ON covered.row_id = live_spans.row_id
     WHERE project = ? AND start_ns >= ? AND start_ns < ?
-    GROUP BY trace_id ORDER BY 2 DESC, trace_id DESC
+    GROUP BY trace_id
 """
 _NEWEST = """
     SELECT trace_id, max(start_ns) AS newest_ns FROM live_spans WHERE <where>
     GROUP BY trace_id <having> ORDER BY newest_ns DESC, trace_id DESC LIMIT ?
 """
-_NAMED = "SELECT unnest(?) AS trace_id, 0 AS newest_ns"
 _SCORE = (
     "score_id", "project", "name", "value", "source", "at_ns", "trace_id", "span_id", "session_id", "case_id",
     "scorer_version", "cost_usd", "explanation", "author", "offsets",
@@ -89,36 +90,45 @@ class Reads(ABC):
         """What a statement answers, from what lies in the scope; the other half holds the connection."""
 
     def list_spans(self, filter: SpanFilter, *, limit: int = 50, cursor: str | None = None) -> Page[SpanRow]:
-        where, parameters = condition(filter)
+        behind, position, newest_ns = "", [], filter.to_ns
         if cursor is not None:
-            where += " AND (start_ns, row_id) < (?, ?) AND start_ns <= ?"
-            start_ns, row_id = from_cursor(cursor, tuple[int, int])
-            parameters += [start_ns, row_id, start_ns]
-        rows = self._rows(
-            f"SELECT {', '.join(ROW)}, row_id FROM live_spans WHERE {where} ORDER BY start_ns DESC, row_id DESC LIMIT ?",
-            [*parameters, limit + 1],
-            scope_of(filter),
-        )
+            behind = " AND (start_ns, row_id) < (?, ?) AND start_ns <= ?"
+            newest_ns, row_id = from_cursor(cursor, tuple[int, int])
+            position = [newest_ns, row_id, newest_ns]
+        rows: list[tuple[Any, ...]] = []
+        for part in _growing(filter, newest_ns):
+            where, parameters = condition(part)
+            rows = self._rows(
+                f"SELECT {', '.join(ROW)}, row_id FROM live_spans WHERE {where}{behind} ORDER BY start_ns DESC, row_id DESC LIMIT ?",
+                [*parameters, *position, limit + 1],
+                scope_of(part),
+            )
+            if len(rows) > limit:
+                break
         items = [span_row(row) for row in rows[:limit]]
         return Page(items, to_cursor(items[-1].start_ns, rows[limit - 1][-1]) if len(rows) > limit else None)
 
     def list_traces(
         self, filter: SpanFilter, *, limit: int = 50, cursor: str | None = None
     ) -> Page[TraceRow]:
-        where, parameters = condition(filter)
-        having = ""
+        having, position, newest_ns = "", [], filter.to_ns
         if cursor is not None:
-            newest_ns, trace_id = from_cursor(cursor, tuple[int, str])
             having = "HAVING (max(start_ns), trace_id) < (?, ?)"
-            parameters += [newest_ns, trace_id]
-        margin = 24 * _HOUR_NS
-        rows = self._rows(
-            _TRACES.replace("<hits>", _NEWEST.replace("<where>", where).replace("<having>", having)),
-            [*parameters, limit + 1, filter.project, filter.from_ns - margin, filter.to_ns + margin],
-            scope_of(filter, around_ns=margin),
-        )
-        items = [_trace_row(row) for row in rows[:limit]]
-        return Page(items, to_cursor(rows[limit - 1][1], rows[limit - 1][0]) if len(rows) > limit else None)
+            newest_ns, trace_id = from_cursor(cursor, tuple[int, str])
+            position = [newest_ns, trace_id]
+        hits: list[tuple[Any, ...]] = []
+        for part in _growing(filter, newest_ns):
+            where, parameters = condition(part)
+            hits = self._rows(
+                _NEWEST.replace("<where>", where).replace("<having>", having),
+                [*parameters, *position, limit + 1],
+                scope_of(part),
+            )
+            if len(hits) > limit:
+                break
+        found = {row.trace_id: row for row in self._trace_rows(filter, [hit[0] for hit in hits[:limit]])}
+        items = [found[trace_id] for trace_id, _ in hits[:limit] if trace_id in found]
+        return Page(items, to_cursor(hits[limit - 1][1], hits[limit - 1][0]) if len(hits) > limit else None)
 
     def trace(
         self, project: str, trace_id: str, *, limit: int = 500, cursor: str | None = None
@@ -221,10 +231,26 @@ class Reads(ABC):
         )
         return [_score(row) for row in rows]
 
-    def _trace_rows(self, project: str, trace_ids: Sequence[str]) -> list[TraceRow]:
-        """Some traces, whenever they were, in no order."""
-        parameters = [list(trace_ids), project, 0, _LAST_NS]
-        rows = self._rows(_TRACES.replace("<hits>", _NAMED), parameters, Scope(project))
+    def _trace_rows(self, around: SpanFilter, trace_ids: Sequence[str]) -> list[TraceRow]:
+        """Some traces, in no order, with their spans up to a day outside a filter's time range.
+
+        Where exactly they lie is asked first, of few columns: then the wide rows around it are all that is read.
+        """
+        if not trace_ids:
+            return []
+        margin = 24 * _HOUR_NS
+        ((first, last),) = self._rows(
+            "SELECT min(start_ns), max(start_ns) FROM live_spans WHERE project = ? AND trace_id IN (SELECT unnest(?)) AND start_ns >= ? AND start_ns < ?",
+            [around.project, list(trace_ids), around.from_ns - margin, around.to_ns + margin],
+            scope_of(around, around_ns=margin),
+        )
+        if first is None:
+            return []
+        rows = self._rows(
+            _TRACES,
+            [list(trace_ids), around.project, first, last + 1],
+            Scope(around.project, first, last),
+        )
         return [_trace_row(row) for row in rows]
 
     def _resolve(
@@ -251,6 +277,19 @@ class Reads(ABC):
 
 Bodies = Mapping[tuple[int, str, bytes], bytes]
 """Messages by day of arrival, person and SHA-256."""
+
+
+def _growing(filter: SpanFilter, newest_ns: int) -> Iterator[SpanFilter]:
+    """Ever longer stretches of the filter's time range, back from where a page begins; the last is all of it.
+
+    What is listed newest first is mostly found in the first. A trace is placed by its newest span, so a stretch that holds
+    a page of traces holds the right ones.
+    """
+    length = min(newest_ns, filter.to_ns) - filter.from_ns
+    if length > _HOUR_NS:
+        for share in (64, 8):
+            yield msgspec.structs.replace(filter, from_ns=min(newest_ns, filter.to_ns) - length // share)
+    yield filter
 
 
 def scope_of(filter: SpanFilter, *, around_ns: int = 0) -> Scope:
@@ -314,7 +353,19 @@ def span_row(row: Sequence[Any]) -> SpanRow:
 
 
 def _trace_row(row: Sequence[Any]) -> TraceRow:
-    trace_id, _, start_ns, end_ns, spans, errors, calls, cost_usd, cost_unknown, total_tokens, shown = row
+    (
+        trace_id,
+        start_ns,
+        end_ns,
+        spans,
+        errors,
+        calls,
+        cost_usd,
+        cost_unknown,
+        total_tokens,
+        named,
+        known,
+    ) = row
     return TraceRow(
         trace_id=trace_id,
         start_ns=start_ns,
@@ -325,7 +376,9 @@ def _trace_row(row: Sequence[Any]) -> TraceRow:
         cost_usd=cost_usd,
         cost_unknown=cost_unknown,
         total_tokens=total_tokens,
-        **{**shown, "kind": SpanKind(shown["kind"])},
+        name=named["name"],
+        kind=SpanKind(named["kind"]),
+        **known,
     )
 
 

@@ -9,6 +9,7 @@ from assay.errors import BadRequest, NotFound
 from assay.kit.paging import Page, from_cursor, to_cursor
 from assay.spans.duckdb import reads
 from assay.spans.duckdb.filters import condition
+from assay.spans.duckdb.sealed import Scope
 from assay.spans.types import ScoreFigure, SessionRow, SpanFilter, SpanRow, StoredSpan, Tail, TraceRow
 from assay.wire.scores import Score
 
@@ -74,6 +75,7 @@ class SessionReads(reads.Reads):
             f"""SELECT {", ".join(reads.ROW)}, row_id FROM live_spans WHERE {where} AND row_id > ? AND row_id <= ?
             ORDER BY row_id {"DESC" if after is None else ""} LIMIT ?""",
             [*parameters, since, last, limit + 1],
+            reads.scope_of(filter),
         )
         is_whole = after is None or len(found) <= limit
         kept = found[:limit] if after is not None else found[:limit][::-1]
@@ -85,6 +87,7 @@ class SessionReads(reads.Reads):
         ((count,),) = self._rows(
             f"SELECT count(*) FROM (SELECT 1 FROM live_spans WHERE {where} AND row_id > ? LIMIT ?)",
             [*parameters, _row_id(after), most],
+            reads.scope_of(filter),
         )
         return int(count)
 
@@ -115,12 +118,15 @@ class SessionReads(reads.Reads):
             having = "HAVING (min(start_ns), trace_id) > (?, ?)"
             position = list(from_cursor(cursor, tuple[int, str]))
         found = self._rows(
-            _OF_SESSION.replace("<having>", having), [project, project, session_id, *position, limit + 1]
+            _OF_SESSION.replace("<having>", having),
+            [project, project, session_id, *position, limit + 1],
+            Scope(project),
         )
         if not found and cursor is None:
             raise NotFound(f"There is no session {session_id!r}.", hint="It may not have been collected yet.")
         rows = found[:limit]
-        traces = {row.trace_id: row for row in self._trace_rows(project, [trace_id for trace_id, _ in rows])}
+        whenever = SpanFilter(project=project, from_ns=0, to_ns=reads.LAST_NS)
+        traces = {row.trace_id: row for row in self._trace_rows(whenever, [trace_id for trace_id, _ in rows])}
         items = [traces[trace_id] for trace_id, _ in rows]
         return Page(items, to_cursor(rows[-1][1], rows[-1][0]) if len(found) > limit else None)
 
@@ -129,6 +135,7 @@ class SessionReads(reads.Reads):
             f"""{reads.SELECT_DETAIL} WHERE project = ? AND trace_id IN (SELECT unnest(?)) AND kind <> 'attempt'
             ORDER BY start_ns, row_id LIMIT ?""",
             [project, list(trace_ids), limit],
+            Scope(project),
         )
         return self._resolve(project, rows)
 
@@ -152,7 +159,8 @@ class SessionReads(reads.Reads):
     ) -> dict[str, tuple[ScoreFigure, ...]]:
         if not sessions:
             return {}
-        rows = self._rows(_SCORES, [project, list(sessions), *around, project, list(sessions)])
+        scope = Scope(project, around[0], around[1])
+        rows = self._rows(_SCORES, [project, list(sessions), *around, project, list(sessions)], scope)
         figures: dict[str, tuple[ScoreFigure, ...]] = {}
         for session_id, name, count, mean in rows:
             figures[session_id] = (*figures.get(session_id, ()), ScoreFigure(name, count, mean))
