@@ -130,6 +130,12 @@ def test_an_image_from_elsewhere_is_named_and_not_fetched() -> None:
     assert "https://evil.example/pixel.png" in page
 
 
+def test_a_tool_that_failed_is_marked() -> None:
+    said = Message(role="tool", tool_call_id="call-1", parts=(TextPart("no such city"),))
+    assert "failed" not in render("{{ ui.message(m) }}", m=said)
+    assert "failed" in render("{{ ui.message(m) }}", m=msgspec.structs.replace(said, is_error=True))
+
+
 def test_forms_that_change_something_carry_the_token() -> None:
     page = render(
         "{{ ui.confirm('/x', 'Delete', 'Sure?', fields={'id': '1'}) }}{% call ui.form('/y') %}{% endcall %}"
