@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -99,13 +99,19 @@ class AssayProcess:
     key = ADMIN_KEY
 
     def __init__(
-        self, folder: Path, config: str = "", *options: str, port: int = 0, data: Path | None = None
+        self,
+        folder: Path,
+        config: str = "",
+        *options: str,
+        port: int = 0,
+        data: Path | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "assay"),
     ) -> None:
         self.data = data or folder / "data"
         self.config = folder / "assay.toml"
         self.config.write_text(config)
         self._said = folder / "said.txt"
-        command = [sys.executable, "-m", "assay", "up", "--config", str(self.config)]
+        command = [*program, "up", "--config", str(self.config)]
         command += ["--data", str(self.data), "--port", str(port), *options]
         self.began_s = time.monotonic()
         with self._said.open("w") as said:

@@ -11,7 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ _NAMED = {
 
 
 class Reader:
-    """A person in a folder. `start` starts a server there, the way `assay up` would."""
+    """A person in a folder. `start` starts a server there, the way `assay up` would; `commands` is first on the PATH."""
 
     def __init__(
         self,
@@ -39,16 +39,15 @@ class Reader:
         *,
         upstream: str,
         start: Callable[[str, Path], AssayProcess],
-        environ: Mapping[str, str] | None = None,
+        commands: Path = Path(sys.executable).parent,
     ) -> None:
         self.folder = folder
         self.key = AssayProcess.key
         self.url = "http://127.0.0.1:8700"
         self.environ = {
             **os.environ,
-            **(environ or {}),
             "PWD": str(folder),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONWARNINGS": "error",
             "COLUMNS": "120",
         }
@@ -139,7 +138,9 @@ class Reader:
             self.key = printed[-1]
         self._runs += _RUN.findall(self._output)
         self.environ |= dict(zip(("FIRST", "SECOND"), self._runs, strict=False))
-        self.environ |= {name: found[1] for name, said in _NAMED.items() if (found := said.search(self._output))}
+        self.environ |= {
+            name: found[1] for name, said in _NAMED.items() if (found := said.search(self._output))
+        }
 
     def _run_python(self, block: Block) -> None:
         if self._interpreter is None:

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from sqlalchemy import Connection
 from tests.conftest import AssayProcess
 from tests.docs.blocks import ROOT, Block, blocks, pages
+from tests.docs.forking import lay_command
 from tests.docs.reader import Reader
 
 from assay import settings
@@ -56,9 +59,24 @@ def upstream() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def world(start_assay: Start) -> AssayProcess:
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with an `assay` that starts at once."""
+    folder = tmp_path_factory.mktemp("bin")
+    lay_command(folder, folder / "socket")
+    program = [sys.executable, "-m", "tests.docs.forking", folder / "socket"]
+    forking = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert forking.stdout is not None
+    assert forking.stdout.readline() == "ready\n"
+    yield folder
+    forking.kill()
+    forking.communicate()
+
+
+@pytest.fixture(scope="module")
+def world(start_assay: Start, commands: Path) -> AssayProcess:
     """The server that the pages of the nouns speak of."""
-    server = start_assay((WORLD / "assay.toml").read_text(encoding="utf-8")).ready()
+    config = (WORLD / "assay.toml").read_text(encoding="utf-8")
+    server = start_assay(config, program=[commands / "assay"]).ready()
     question = [{"role": "user", "content": "May I have a refund?"}]
     server.http.post("/v1/chat/completions", json={"model": "fast", "messages": question}).raise_for_status()
     for path in sorted(WORLD.glob("*.jsonl")):
@@ -71,17 +89,22 @@ def test_the_page_runs_as_written(
     page: Path,
     tmp_path: Path,
     upstream: str,
+    commands: Path,
     start_assay: Start,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    started: list[AssayProcess] = []
+
     def start(config: str, folder: Path) -> AssayProcess:
         for name in SECRET.findall(config):
             monkeypatch.setenv(name, "a-secret-of-the-test")
-        return start_assay(config, folder=folder, data=folder / ".assay").ready()
+        server = start_assay(config, folder=folder, data=folder / ".assay", program=[commands / "assay"])
+        started.append(server)
+        return server.ready()
 
     found = runs(page)
-    reader = Reader(tmp_path, upstream=upstream, start=start)
+    reader = Reader(tmp_path, upstream=upstream, start=start, commands=commands)
     for file in page.parent.glob("*") if "examples" in page.parts else WORLD.glob("*.jsonl"):
         shutil.copy(file, tmp_path)
     marked = {mark.name for mark in request.node.iter_markers()}
@@ -102,6 +125,8 @@ def test_the_page_runs_as_written(
             reader.follow(block)
     finally:
         reader.close()
+        codes = [server.stop() for server in started]
+    assert not any(codes)
 
 
 def lay_weights(weights: Path, folder: Path) -> None:
