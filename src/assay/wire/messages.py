@@ -15,7 +15,7 @@ Beside = dict[str, msgspec.Raw]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
-class TextPart(msgspec.Struct, frozen=True, tag_field="part", tag="text"):
+class TextPart(msgspec.Struct, frozen=True, tag_field="part", tag="text", gc=False):
     """Plain text."""
 
     text: str
@@ -88,7 +88,7 @@ class Tool(msgspec.Struct, frozen=True):
     beside: Beside | None = None
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One turn. `tool_call_id` says which call a `tool` message answers, `is_error` that the tool failed."""
 
     role: Role

@@ -46,7 +46,7 @@ class _ToolCall(Struct, frozen=True):
     function: _Function | None = None
 
 
-class _Message(Struct, frozen=True):
+class _Message(Struct, frozen=True, gc=False):
     role: Role
     content: str | list[Raw] | None = None
     tool_calls: list[_ToolCall] | None = None
@@ -117,7 +117,7 @@ class _Sampling(Struct, frozen=True, kw_only=True):
     assay: AssayFields | None = None
 
 
-class _Chat(_Sampling, frozen=True, kw_only=True):
+class _Chat(_Sampling, frozen=True, kw_only=True, gc=False):
     messages: list[_Message]
     tools: list[_Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
@@ -136,13 +136,13 @@ class _Completion(_Sampling, frozen=True, kw_only=True):
     best_of: int | None = None
 
 
-class _Choice(Struct, frozen=True):
+class _Choice(Struct, frozen=True, gc=False):
     message: Raw | UnsetType = UNSET
     text: str | None = None
     finish_reason: str | None = None
 
 
-class _Response(Struct, frozen=True):
+class _Response(Struct, frozen=True, gc=False):
     choices: list[_Choice] = []
     id: str | None = None
     model: str | None = None
@@ -419,7 +419,7 @@ def _made(sent: _Message, raw: Raw) -> Message:
         tool_calls=tuple(_call(call) for call in sent.tool_calls) if sent.tool_calls else (),
         tool_call_id=sent.tool_call_id,
         name=sent.name,
-        is_error=sent.is_error == _TRUE,
+        is_error=sent.is_error is not UNSET and sent.is_error == _TRUE,
         raw=raw,
     )
 
