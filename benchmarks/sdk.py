@@ -57,13 +57,13 @@ def main() -> None:
             for name in SHOWN
         }
         found = {
-            "up": measure(workers, arguments.rounds, arguments.traces),
+            "up": measure(workers, f"spans {arguments.traces}", arguments.rounds),
             "prompt": measure_prompts(workers, arguments.rounds),
         }
         if silent := [name for name in workers if not receiver.bytes[name]]:
             sys.exit(f"Nothing came from {', '.join(silent)}: what it costs would mean nothing.")
         receiver.close()
-        found["away"] = measure(workers, arguments.rounds, arguments.traces)
+        found["away"] = measure(workers, f"away {arguments.traces}", arguments.rounds)
         versions = {name: worker.ask("version")["version"] for name, worker in workers.items()}
     report(found, versions, arguments.out)
 
@@ -129,17 +129,17 @@ def stack_log(folder: str, name: str) -> Any:
     return (Path(folder) / f"{name}.log").open("w")
 
 
-def measure(workers: dict[str, Worker], rounds: int, traces: int) -> dict[str, dict[str, list[float]]]:
+def measure(workers: dict[str, Worker], command: str, rounds: int) -> dict[str, dict[str, list[float]]]:
     """Microseconds a span, per SDK and round: `wall` and `cpu` of the application's thread, `process` of the whole process
     until everything was handed on."""
     found: dict[str, dict[str, list[float]]] = {
         name: {"wall": [], "cpu": [], "process": []} for name in workers
     }
     for name in workers:
-        workers[name].ask(f"spans {traces}")
+        workers[name].ask(command)
     for _ in range(rounds):
         for name in random.sample(list(workers), len(workers)):
-            said = workers[name].ask(f"spans {traces}")
+            said = workers[name].ask(command)
             for key, values in found[name].items():
                 values.append(said[key])
     return found

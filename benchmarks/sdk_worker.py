@@ -1,7 +1,7 @@
 """One SDK at work, as `benchmarks/sdk.py` measures it: `python benchmarks/sdk_worker.py NAME URL`, then commands on stdin.
 
-`spans N` records N traces of four spans, `prompts N` asks N times for a prompt, `version` names the release. Imports nothing of
-Assay unless it is the one that is measured.
+`spans N` records N traces of four spans and hands them on, `away N` records them for nobody, `prompts N` asks N times for a
+prompt, `version` names the release. Imports nothing of Assay unless it is the one that is measured.
 """
 
 import importlib.metadata
@@ -141,6 +141,8 @@ def main() -> None:
             say({"version": importlib.metadata.version(package)})
         elif word == "spans":
             say(spans(traced, bare, flush, int(count)))
+        elif word == "away":
+            say(spans(traced, bare, lambda: None, int(count)))
         elif word == "prompts":
             say(
                 {

@@ -57,12 +57,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'assay' has no attribute {name!r}")
-    face = import_module("assay.sdk.face")
-    globals().update({each: getattr(face, each) for each in face.__all__})
-    return globals()[name]
+if not TYPE_CHECKING:  # a checker would take any name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'assay' has no attribute {name!r}")
+        face = import_module("assay.sdk.face")
+        globals().update({each: getattr(face, each) for each in face.__all__})
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -136,7 +136,7 @@ class Receiver:
         return Face
 
     def read(self, path: str, body: bytes) -> tuple[list[Received], list[Any]]:
-        if path != "/v1/traces":
+        if not path.endswith("/v1/traces"):
             return [], [json.loads(body)]
         request = ExportTraceServiceRequest.FromString(gzip.decompress(body))
         found = []
