@@ -1,4 +1,4 @@
-"""Whatever goes wrong, `/api` and `/v1` each say it in one shape of their own."""
+"""Whatever goes wrong, `/api`, `/v1` and `/v1/messages` each say it in one shape of their own."""
 
 import asyncio
 from collections.abc import Iterator
@@ -43,6 +43,11 @@ def test_an_error_has_one_shape_on_each_face(name: str) -> None:
     assert status == error.status
     assert {"message", "type", "param", "code"} == body["error"].keys()
     assert body["error"]["message"].startswith(error.message)
+    status, body = asyncio.run(on_the_gateway(error, "/v1/messages"))
+    assert status == error.status
+    assert (body["type"], body.keys()) == ("error", {"type", "error", "request_id"})
+    assert body["error"].keys() == {"type", "message"}
+    assert body["error"]["message"].startswith(error.message)
 
 
 def test_a_number_that_no_column_holds_is_refused_and_is_no_failure_of_ours() -> None:
@@ -66,7 +71,7 @@ def on_the_control_plane(error: Exception) -> tuple[int, Any]:
     return answer.status_code, answer.json()
 
 
-async def on_the_gateway(error: AssayError) -> tuple[int, Any]:
+async def on_the_gateway(error: AssayError, path: str = "/v1") -> tuple[int, Any]:
     """What `/v1` says of it."""
     sent: list[Any] = []
 
@@ -76,5 +81,5 @@ async def on_the_gateway(error: AssayError) -> tuple[int, Any]:
     async def receive() -> Any:
         return {"type": "http.disconnect"}
 
-    await refuse(AsgiExchange({"method": "POST", "path": "/v1", "headers": []}, receive, send), error)
+    await refuse(AsgiExchange({"method": "POST", "path": path, "headers": []}, receive, send), error)
     return sent[0]["status"], json.decode(sent[1]["body"])

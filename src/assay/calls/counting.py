@@ -6,8 +6,9 @@ from msgspec import Raw
 from assay.calls.estimate import BYTES_PER_TOKEN
 from assay.calls.ledger import Ledger
 from assay.calls.watch import IdleWatch
-from assay.errors import UpstreamTimeout
+from assay.errors import UpstreamRefused, UpstreamTimeout
 from assay.providers.types import MessagesProvider, Provider, ProviderRequest
+from assay.wire.anthropic_answers import decode_error
 from assay.wire.messages import ImagePart, Message
 from assay.wire.openai_chat import encode_message
 from assay.wire.requests import ChatRequest
@@ -15,6 +16,9 @@ from assay.wire.usage import UsageSource
 
 TOKENS_PER_IMAGE = 1_500
 """Vendors count a picture by its size in pixels, most of them between 85 and 1,600 tokens; its bytes say nothing."""
+
+
+_NOT_SERVED = (404, 405, 501)
 
 
 class TokenCount(msgspec.Struct, frozen=True):
@@ -27,16 +31,25 @@ class TokenCount(msgspec.Struct, frozen=True):
 async def count_at(provider: Provider, request: ProviderRequest, ledger: Ledger) -> TokenCount:
     """One attempt: the vendor's own count where it has one, else an estimate of the messages and tools by their bytes."""
     if not isinstance(provider, MessagesProvider):
-        assert isinstance(request.request, ChatRequest)
-        return TokenCount(estimated_input(request.request), UsageSource.ESTIMATE)
+        return TokenCount(_estimated(request), UsageSource.ESTIMATE)
     try:
         with IdleWatch(request.timeouts.total_s):
             return TokenCount(await provider.count_tokens(request), UsageSource.PROVIDER)
+    except UpstreamRefused as error:
+        # Many servers of the format do not count; Anthropic's own 404 is about the model and has its shape.
+        if error.status in _NOT_SERVED and decode_error(error.body) is None:
+            return TokenCount(_estimated(request), UsageSource.ESTIMATE)
+        raise
     except TimeoutError as error:
         raise UpstreamTimeout(
             f"{provider.name} did not count within {request.timeouts.total_s:g} s",
             hint="Raise the model's `timeout`.",
         ) from error
+
+
+def _estimated(request: ProviderRequest) -> int:
+    assert isinstance(request.request, ChatRequest), "only messages are counted"
+    return estimated_input(request.request)
 
 
 def estimated_input(request: ChatRequest) -> int:

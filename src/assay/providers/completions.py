@@ -15,6 +15,8 @@ from assay.wire.responses import Response, StreamEvent
 
 _encode = msgspec.json.Encoder().encode
 _UNSAYABLE = ("suffix", "echo", "best_of", "logprobs")
+_NEUTRAL = (Raw(b"null"), Raw(b"false"), Raw(b"1"))
+"""What asks for nothing. A `Raw` equals only another one."""
 
 
 class CompletionsOverChat:
@@ -62,7 +64,7 @@ def _as_chat(request: ProviderRequest) -> ProviderRequest:
             "This model takes one text as prompt", param="prompt", hint="Send a string, one request each."
         )
     for name in _UNSAYABLE:
-        if sent.fields.get(name) not in (None, b"null", b"false", b"1"):
+        if sent.fields.get(name, _NEUTRAL[0]) not in _NEUTRAL:
             raise BadRequest(
                 f"{name} cannot be honoured: this model only chats", param=name, hint=f"Leave {name!r} out."
             )
