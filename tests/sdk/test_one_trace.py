@@ -117,6 +117,25 @@ def test_async_calls_in_parallel_have_the_right_parents(tree: Tree) -> None:
         assert spans[call["parent_id"]]["name"].removeprefix("branch ") in asked
 
 
+def test_anthropics_clients_join_the_trace_too(tree: Tree) -> None:
+    async def later() -> None:
+        async with assay.async_anthropic_client() as client:
+            await client.messages.create(
+                model="fast", max_tokens=20, messages=[{"role": "user", "content": "two"}]
+            )
+
+    with assay.span("top", session="s-3") as top:
+        with assay.anthropic_client() as client:
+            said = client.messages.create(
+                model="fast", max_tokens=20, messages=[{"role": "user", "content": "one"}]
+            )
+        asyncio.run(later())
+    assert said.content[0].type == "text"
+    spans = tree(top.trace_id, 3)
+    calls = [span for span in spans.values() if span["kind"] == "model"]
+    assert [(span["parent_id"], span["session"]) for span in calls] == [(top.span_id, "s-3")] * 2
+
+
 def test_httpx_with_the_hook_and_headers_by_hand_join_the_trace_too(live: Any, tree: Tree) -> None:
     body = {"model": "fast", "messages": [{"role": "user", "content": "hello"}]}
     headers = {"authorization": f"Bearer {live.key}"}

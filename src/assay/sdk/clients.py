@@ -8,6 +8,7 @@ from assay.sdk import running
 from assay.sdk.propagation import propagate
 
 if TYPE_CHECKING:
+    import anthropic
     import openai
 
 
@@ -26,14 +27,18 @@ def async_openai_client(**options: Any) -> "openai.AsyncOpenAI":
     return made
 
 
-def anthropic_client(**options: Any) -> Any:
+def anthropic_client(**options: Any) -> "anthropic.Anthropic":
     """`anthropic.Anthropic`, as `openai_client`."""
-    return _client("anthropic", "Anthropic", "DefaultHttpxClient", "", options)
+    made: anthropic.Anthropic = _client("anthropic", "Anthropic", "DefaultHttpxClient", "", options)
+    return made
 
 
-def async_anthropic_client(**options: Any) -> Any:
+def async_anthropic_client(**options: Any) -> "anthropic.AsyncAnthropic":
     """`anthropic.AsyncAnthropic`, as `openai_client`."""
-    return _client("anthropic", "AsyncAnthropic", "DefaultAsyncHttpxClient", "", options)
+    made: anthropic.AsyncAnthropic = _client(
+        "anthropic", "AsyncAnthropic", "DefaultAsyncHttpxClient", "", options
+    )
+    return made
 
 
 def _client(package: str, name: str, transport: str, path: str, options: dict[str, Any]) -> Any:
