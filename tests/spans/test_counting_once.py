@@ -139,3 +139,67 @@ def test_calls_for_vectors_count_like_those_of_a_model(
     assert (total.calls, total.cost_usd) == (1, Decimal("0.01"))
     counted = {item.span.span_id[0]: item.is_counted for item in store.trace("default", TRACE).items}
     assert counted == {"a": False, "b": False, "c": True}
+
+
+def beside(make_span: Any) -> list[Span]:
+    """An instrumentor's span that was never the current one, and beside it the request with the gateway's call below."""
+    usage = Usage(input=10, output=5)
+    at_ns = AT_NS - 1_000_000
+    return [
+        make_span(trace_id=TRACE, span_id="a" * 16, parent_id="e" * 16, usage=usage, mapping=FOREIGN, start_ns=at_ns - 9),
+        make_span(
+            trace_id=TRACE, span_id="b" * 16, parent_id="e" * 16, kind=SpanKind.OTHER, mapping="otel/1", start_ns=at_ns
+        ),
+        make_span(trace_id=TRACE, span_id="c" * 16, parent_id="b" * 16, usage=usage, cost_usd=Decimal("0.01"), start_ns=at_ns),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_call_beside_its_span_counts_once_too(
+    store: DuckDBStore, make_span: Any, order: tuple[int, ...]
+) -> None:
+    spans = beside(make_span)
+    for place in order:
+        keep(store, spans[place])
+
+    assert (store.traffic(EVERYTHING).calls, store.traffic(EVERYTHING).cost_unknown) == (1, 0)
+    assert [item.span.span_id[0] for item in store.trace("default", TRACE).items if item.is_counted] == ["c"]
+
+
+def test_a_span_that_was_taken_for_anothers_is_counted_again(store: DuckDBStore, make_span: Any) -> None:
+    outer, request, call = beside(make_span)
+    keep(store, outer, request, call)
+    keep(store, make_span(
+        trace_id=TRACE, span_id="d" * 16, parent_id="e" * 16, usage=Usage(input=99), mapping=FOREIGN, start_ns=outer.start_ns,
+    ))  # fmt: skip
+    keep(store, make_span(
+        trace_id=TRACE, span_id=call.span_id, parent_id="d" * 16, usage=Usage(input=99), start_ns=call.start_ns,
+    ))  # fmt: skip
+
+    assert {
+        item.span.span_id[0]: item.is_counted
+        for item in store.trace("default", TRACE).items
+        if item.span.kind is SpanKind.MODEL
+    } == {"a": True, "d": False, "c": True}
+
+
+def test_a_trace_shows_what_the_first_span_says_that_says_it(store: DuckDBStore, make_span: Any) -> None:
+    at_ns = AT_NS - 1_000_000
+    keep(
+        store,
+        make_span(trace_id=TRACE, span_id="a" * 16, name="answer", kind=SpanKind.AGENT, model=None, mapping="otel/1", start_ns=at_ns),
+        make_span(
+            trace_id=TRACE, span_id="b" * 16, parent_id="a" * 16, model="fast", user_id="ann", session_id="s", start_ns=at_ns + 1,
+            end_ns=at_ns + 2, input=(b'"first question"',), output=(b'"first answer"',),
+        ),
+        make_span(
+            trace_id=TRACE, span_id="c" * 16, parent_id="a" * 16, model="large", user_id="bob", start_ns=at_ns + 3,
+            end_ns=at_ns + 4, input=(b'"last question"',), output=(b'"last answer"',),
+        ),
+    )  # fmt: skip
+
+    (trace,) = store.list_traces(EVERYTHING).items
+
+    assert (trace.name, trace.kind, trace.model) == ("answer", SpanKind.AGENT, "fast")
+    assert (trace.user_id, trace.session_id) == ("ann", "s")
+    assert (trace.input_preview, trace.output_preview) == ("first question", "last answer")

@@ -47,7 +47,7 @@ def in_protobuf(*names: str, trace_id: bytes = b"\1" * 16) -> bytes:
             start_time_unix_nano=1_760_000_000_000_000_000,
             end_time_unix_nano=1_760_000_000_000_000_001,
         )
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 def names(house: Any, trace_id: str) -> list[str]:

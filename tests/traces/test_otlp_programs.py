@@ -51,8 +51,8 @@ def tree(spans: list[Any], parent_id: str | None) -> list[Any]:
 def test_opentelemetrys_own_sdk_with_the_openai_client(server: Any) -> None:
     found, spans, summary = run(server, EXAMPLES / "plain.py")
 
-    tool = ("tool", "execute_tool look_outside", [])
-    request = ("other", "POST", [("model", "chat fast", [])])
+    tool: Any = ("tool", "execute_tool look_outside", [])
+    request: Any = ("other", "POST", [("model", "chat fast", [])])
     assert found == [("other", "answer a question", [tool, request])]
     root, looked, _, call = spans
     assert (root["session"], root["user"]) == ("conversation-1", "ann")
@@ -64,7 +64,7 @@ def test_opentelemetrys_own_sdk_with_the_openai_client(server: Any) -> None:
 def test_langchain_with_openinferences_instrumentor(server: Any) -> None:
     found, spans, summary = run(server, EXAMPLES / "chain.py")
 
-    call = ("model", "ChatOpenAI", [("model", "chat fast", [])])
+    call: Any = ("model", "ChatOpenAI", [("model", "chat fast", [])])
     sequence = ("other", "RunnableSequence", [("other", "ChatPromptTemplate", []), call])
     assert found == [
         ("other", "answer a question", [("tool", "look_outside", []), sequence, sequence, sequence])

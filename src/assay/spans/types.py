@@ -109,8 +109,9 @@ class StoredSpan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A trace as lists show it. What it is called and shows is its first span's; cost and tokens are those of its model
-    calls, each counted once, and `cost_unknown` says how many of these have no price. `errors` leaves out attempts: a retry may have mended one."""
+    """A trace as lists show it. It is called as its first span; model, user and the like are those of the first span that
+    says them, the output is the last one. Cost and tokens are those of its model calls, each counted once, and
+    `cost_unknown` says how many of these have no price. `errors` leaves out attempts: a retry may have mended one."""
 
     trace_id: str
     name: str

@@ -10,6 +10,7 @@ import duckdb
 
 from assay.errors import Unavailable
 from assay.spans.duckdb.batches import SpanBatch, score_table
+from assay.spans.duckdb.covering import cover
 from assay.spans.duckdb.engine import Connection, Engine, scalar
 from assay.spans.duckdb.keeping import Keeping
 from assay.spans.duckdb.sealed import EVERYWHERE, KINDS, Scope
@@ -27,22 +28,6 @@ _SUPERSEDE_WITHIN = """
     INSERT INTO superseded SELECT row_id, by_row_id FROM (
         SELECT row_id, lead(row_id) OVER (PARTITION BY project, trace_id, span_id ORDER BY row_id) AS by_row_id FROM batch)
     WHERE by_row_id IS NOT NULL
-"""
-_COVER = """
-    INSERT INTO covered
-    WITH RECURSIVE touched AS (
-        SELECT project, trace_id, min(start_ns) AS start_ns FROM batch
-        WHERE mapping IS NOT NULL OR (kind IN ('model', 'embedding') AND parent_id IS NOT NULL) GROUP BY ALL
-    ), near AS MATERIALIZED (
-        SELECT row_id, project, trace_id, span_id, parent_id, kind, mapping FROM live_spans JOIN touched USING (project, trace_id)
-        WHERE live_spans.start_ns >= (SELECT min(start_ns) FROM touched) - 86400000000000
-    ), above AS (
-        SELECT project, trace_id, parent_id AS span_id FROM near WHERE kind IN ('model', 'embedding') AND parent_id IS NOT NULL
-        UNION SELECT project, trace_id, near.parent_id FROM near JOIN above USING (project, trace_id, span_id)
-        WHERE near.parent_id IS NOT NULL
-    )
-    SELECT row_id FROM near JOIN above USING (project, trace_id, span_id)
-    WHERE kind IN ('model', 'embedding') AND mapping IS NOT NULL AND row_id NOT IN (SELECT row_id FROM covered)
 """
 _INSERT_PAYLOADS = """
     INSERT INTO hot_payloads BY NAME SELECT * FROM batch new ANTI JOIN hot_payloads old
@@ -131,7 +116,7 @@ class DuckDBStore(Keeping):
                     connection.execute(_SUPERSEDE_WITHIN)
                 connection.execute(_INSERT_SPANS)
                 if batch.may_cover:
-                    connection.execute(_COVER)
+                    cover(connection)
             if batch.payloads:
                 with _registered(connection, batch.payload_table()):
                     connection.execute(_INSERT_PAYLOADS)
