@@ -29,13 +29,16 @@ price = {{ input_usd_per_mtok = 0.15, output_usd_per_mtok = 0.60 }}
 route = [{{ provider = "upstream", model = "upstream-name" }}]
 retries = 0
 [models.faulty]
+breaker = {{ failures = 0 }}
 route = [{{ provider = "faulty", model = "f" }}]
 retries = 0
 timeout = {{ first_token_s = 1.0, idle_s = 0.5 }}
 [models.stubborn]
+breaker = {{ failures = 0 }}
 route = [{{ provider = "faulty", model = "f" }}]
 retries = 2
 [models.backed]
+breaker = {{ failures = 0 }}
 route = [{{ provider = "faulty", model = "f" }}]
 fallback = ["fast"]
 retries = 0

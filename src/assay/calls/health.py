@@ -10,27 +10,29 @@ call instead of several.
 import math
 from collections.abc import Callable, Iterable
 
-import msgspec
-
 from assay.calls.plan import CREDENTIAL_STATUSES, Target, is_retried
+from assay.catalog.models import BreakerRule
 from assay.errors import Upstream, UpstreamRefused
 from assay.kit.clock import Clock
-
-
-class BreakerRule(msgspec.Struct, frozen=True):
-    """`failures` in a row open it, for `open_s` seconds at first and at most `longest_s`, drawn from the upper half."""
-
-    failures: int = 5
-    open_s: float = 5.0
-    longest_s: float = 60.0
 
 
 class Condition:
     """One upstream as it is. Belongs to one event loop."""
 
-    __slots__ = ("failures", "in_flight", "latency_s", "open_until", "opened_s", "probing", "reason", "stamp")
+    __slots__ = (
+        "failures",
+        "in_flight",
+        "latency_s",
+        "open_until",
+        "opened_s",
+        "probing",
+        "reason",
+        "rule",
+        "stamp",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, rule: BreakerRule) -> None:
+        self.rule = rule
         self.failures = 0
         self.open_until = -math.inf
         self.opened_s = 0.0
@@ -61,7 +63,6 @@ class Health:
         """`decay_s` is the time in which an old latency loses 63 % of its weight."""
         self._clock = clock
         self._draw = draw
-        self._rule = rule or BreakerRule()
         self._decay_s = decay_s
         self._conditions: dict[tuple[str, str, int], Condition] = {}
 
@@ -69,7 +70,7 @@ class Health:
         """The condition of a target's upstream."""
         route = target.route
         key = (route.provider, route.model, target.key)
-        return self._conditions.get(key) or self._conditions.setdefault(key, Condition())
+        return self._conditions.get(key) or self._conditions.setdefault(key, Condition(target.model.breaker))
 
     def conditions(self) -> dict[tuple[str, str, int], tuple[str, Condition]]:
         """State and condition by provider, upstream model and number of the key."""
@@ -120,7 +121,7 @@ class Health:
     def blames(self, condition: Condition | None, error: Upstream) -> None:
         """It failed, before its answer or in the middle of it. An error that is the request's own fault shows that the
         upstream is well."""
-        if condition is None:
+        if condition is None or not condition.rule.failures:
             return
         if isinstance(error, UpstreamRefused):
             if error.status in CREDENTIAL_STATUSES:
@@ -137,7 +138,7 @@ class Health:
             self._close(condition)
             return
         condition.failures += 1
-        if condition.failures >= self._rule.failures or condition.open_until != -math.inf:
+        if condition.failures >= condition.rule.failures or condition.open_until != -math.inf:
             self._open(condition, error)
 
     def least_loaded(self, targets: Iterable[Target]) -> list[Target]:
@@ -171,7 +172,7 @@ class Health:
         condition.probing, condition.reason = False, None
 
     def _open(self, condition: Condition, error: Upstream) -> None:
-        rule = self._rule
+        rule = condition.rule
         condition.opened_s = min(condition.opened_s * 2 or rule.open_s, rule.longest_s)
         condition.open_until = self._clock.monotonic() + condition.opened_s * (0.5 + self._draw() / 2)
         condition.probing, condition.reason = False, error.message

@@ -28,7 +28,12 @@ _encode = msgspec.json.Encoder().encode
 _decode_tools = msgspec.json.Decoder(list[Raw]).decode
 _NULL = Raw(b"null")
 _ELSEWHERE = frozenset({"model", "messages", "prompt", "input", "tools", "assay"})
-_OPERATIONS = {"chat": "chat", "completions": "text_completion", "messages": "chat", "embeddings": "embeddings"}
+_OPERATIONS = {
+    "chat": "chat",
+    "completions": "text_completion",
+    "messages": "chat",
+    "embeddings": "embeddings",
+}
 """Endpoint → OpenTelemetry's name of what is done."""
 
 

@@ -20,6 +20,14 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: float = 1.0
 
 
+class BreakerRule(msgspec.Struct, frozen=True):
+    """`failures` in a row (0: never) open the breaker of an upstream, for `open_s` seconds at first and at most `longest_s`."""
+
+    failures: int = 5
+    open_s: float = 5.0
+    longest_s: float = 60.0
+
+
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A `[models.<name>]` table. `price` is what the file says; None leaves it to the price table."""
 
@@ -31,11 +39,12 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     price: Price | None = None
     completions: Literal["native", "chat"] = "native"
     strategy: Literal["weighted", "priority", "latency"] = "weighted"
+    breaker: BreakerRule = BreakerRule()
 
 
 MOST_RETRIES = 10
 STRATEGIES = ("weighted", "priority", "latency")
-_FIELDS = ("route", "fallback", "timeout", "retries", "price", "completions", "strategy")
+_FIELDS = ("route", "fallback", "timeout", "retries", "price", "completions", "strategy", "breaker")
 _TIMEOUTS = ("connect_s", "first_token_s", "idle_s", "total_s")
 _PRICES: Mapping[str, tuple[str, ...]] = {
     "input_usd_per_mtok": ("input",),
@@ -85,6 +94,7 @@ def parse_model(name: str, table: Mapping[str, Any]) -> ModelConfig:
         price=_price(name, table["price"]) if "price" in table else None,
         completions=completions,
         strategy=strategy,
+        breaker=_breaker(where, table.get("breaker", {})),
     )
 
 
@@ -154,6 +164,20 @@ def _retries(where: str, given: Any) -> int:
             param=f"{where}.retries",
         )
     return given
+
+
+def _breaker(where: str, given: Any) -> BreakerRule:
+    field = f"{where}.breaker"
+    _table(field, given)
+    for key, value in given.items():
+        if key not in BreakerRule.__struct_fields__:
+            raise unknown(field, key, BreakerRule.__struct_fields__)
+        kinds = int if key == "failures" else int | float
+        if not isinstance(value, kinds) or isinstance(value, bool) or not 0 <= value <= 86_400:
+            raise BadRequest(
+                f"{field}.{key} is {value!r}: it must be a number, zero or more", param=f"{field}.{key}"
+            )
+    return BreakerRule(**given)
 
 
 def _price(name: str, given: Any) -> Price:
