@@ -180,6 +180,14 @@ def test_completions_of_a_model_that_only_chats_are_made_of_its_chat(
     assert caught.value.param == "suffix"
 
 
+def test_a_field_that_is_null_asks_for_nothing(house: Any) -> None:
+    answer = house.chat(tools=None, stop=None, tool_choice=None)
+    assert answer.status_code == 200
+    assert house.server.model_span(answer.headers["x-assay-trace-id"])["tools"] == []
+    body = {"model": "chat-only", "prompt": "one two", "suffix": None, "best_of": 1, "echo": False}
+    assert house.http.post("/v1/completions", json=body).json()["choices"][0]["text"] == "one two"
+
+
 def test_a_trace_context_is_joined_and_labels_are_kept(house: Any) -> None:
     trace_id, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     answer = house.chat(
