@@ -81,3 +81,44 @@ def test_langchain_with_openinferences_instrumentor(server: Any) -> None:
     assert summary["calls"] == 3
     assert summary["total_tokens"] == sum(sum(span["usage"].values()) for span in calls)
     assert summary["cost_usd"] == pytest.approx(sum(span["cost_usd"] for span in calls))
+
+
+UNCHANGED = """
+import os
+from langchain_openai import ChatOpenAI
+from openinference.instrumentation.langchain import LangChainInstrumentor
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+url, key = os.environ["ASSAY_URL"], os.environ["ASSAY_KEY"]
+provider = TracerProvider()
+exporter = OTLPSpanExporter(endpoint=f"{url}/v1/traces", headers={"x-api-key": key})
+provider.add_span_processor(BatchSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+LangChainInstrumentor().instrument(tracer_provider=provider)
+HTTPX2ClientInstrumentor().instrument()
+model = ChatOpenAI(model="fast", base_url=f"{url}/v1", api_key=key)
+with trace.get_tracer("t").start_as_current_span("root") as root:
+    model.invoke("one")
+    model.batch(["two", "three"])
+    list(model.stream("four"))  # LangChain asks for no usage here, so its span knows no tokens
+    print("trace:", trace.format_trace_id(root.get_span_context().trace_id))
+provider.shutdown()
+"""
+
+
+def test_langchain_as_it_is_puts_calls_beside_their_spans_and_they_count_once_too(
+    server: Any, tmp_path: Path
+) -> None:
+    program = tmp_path / "unchanged.py"
+    program.write_text(UNCHANGED)
+
+    found, spans, summary = run(server, program)
+
+    ((_, _, below),) = found
+    assert sorted(name for _, name, _ in below) == ["ChatOpenAI"] * 4 + ["POST"] * 4
+    assert [span["counted"] for span in spans if span["name"] == "ChatOpenAI"] == [False] * 4
+    assert (summary["calls"], summary["cost_unknown"], summary["model"]) == (4, 0, "fast")

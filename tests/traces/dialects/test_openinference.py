@@ -21,7 +21,7 @@ def test_a_call(sent: Any) -> None:
     span = sent(
         {
             "openinference.span.kind": "LLM",
-            "llm.model_name": "gpt-4o",
+            "llm.model_name": "gpt-4o-2024-11-20",
             "llm.provider": "openai",
             "llm.invocation_parameters": '{"model": "gpt-4o", "temperature": 0.1}',
             "llm.token_count.prompt": 100,
@@ -62,6 +62,7 @@ def test_a_call(sent: Any) -> None:
     meaning = openinference.read(span)
 
     assert (meaning.kind, meaning.model, meaning.provider) == (SpanKind.MODEL, "gpt-4o", "openai")
+    assert meaning.response_model == "gpt-4o-2024-11-20"
     assert meaning.usage == Usage(input=55, cache_read=40, audio_input=5, output=30, reasoning=20)
     assert (meaning.cost_usd, meaning.finish_reason) == (Decimal("0.001"), "stop")
     assert (meaning.session, meaning.user, meaning.tags) == ("s", "u", ("a", "b"))

@@ -21,6 +21,7 @@ _KINDS = {
 }
 """Chains, prompts and what is not known are other work."""
 _MARKS = ("openinference.", "llm.model_name", "llm.token_count.", "input.value", "output.value")
+_COLUMNS = ("model", "model_name", "messages", "tools")
 _FIRST_TOKEN = "First Token Stream Event"
 
 
@@ -35,10 +36,15 @@ def read(sent: OtelSpan) -> Meaning:
     kind = _kind(said)
     first_ns = next((event.at_ns for event in sent.events if event.name == _FIRST_TOKEN), None)
     came_in, came_out = _content(said, kind)
+    parameters = reading.structure(said, "llm.invocation_parameters")
+    asked: Attributes = parameters if isinstance(parameters, dict) else {}
+    named = reading.text(said, "llm.model_name", "embedding.model_name", "reranker.model_name")
+    model = reading.text(asked, "model", "model_name") or named
     return Meaning(
         kind=kind,
         provider=reading.text(said, "llm.provider", "llm.system"),
-        model=reading.text(said, "llm.model_name", "embedding.model_name", "reranker.model_name"),
+        model=model,
+        response_model=named if named != model else None,  # instrumentors overwrite it with what answered
         streamed=True if first_ns is not None else None,
         first_output_ns=first_ns,
         finish_reason=reading.text(said, "llm.finish_reason"),
@@ -50,7 +56,7 @@ def read(sent: OtelSpan) -> Meaning:
         input=came_in or None,
         output=came_out or None,
         tools=_tools(said) or None,
-        request=_request(said),
+        request=_request(asked),
     )
 
 
@@ -117,14 +123,7 @@ def _tools(said: Attributes) -> tuple[bytes, ...]:
     return tuple(content for schema in offered if (content := reading.content(schema)) is not None)
 
 
-def _request(said: Attributes) -> bytes | None:
+def _request(asked: Attributes) -> bytes | None:
     """The invocation's parameters without what has a column of its own."""
-    asked = reading.structure(said, "llm.invocation_parameters")
-    if not isinstance(asked, dict):
-        return None
-    kept = {
-        name: value
-        for name, value in asked.items()
-        if name not in ("model", "model_name", "messages", "tools")
-    }
+    kept = {name: value for name, value in asked.items() if name not in _COLUMNS}
     return reading.encoded(kept) if kept else None
