@@ -1,4 +1,5 @@
-"""Write docs/reference/ from the settings table, the command line, the routes and the tables; `--check` says what is stale."""
+"""Write docs/reference/ from the settings table, the command line, the routes and the tables, and what was measured into
+docs/performance.md; `--check` says what is stale."""
 
 import inspect
 import re
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import reference_figures
 import reference_tables
 import typer.main
 from litestar.handlers import HTTPRouteHandler
@@ -16,7 +18,7 @@ from assay.app import HANDLERS
 from assay.cli import app
 from assay.gateway import Gateway
 
-FOLDER = Path(__file__).parents[1] / "docs/reference"
+DOCS = Path(__file__).parents[1] / "docs"
 MADE = "<!-- Made by scripts/reference.py; do not edit. -->"
 
 
@@ -111,25 +113,30 @@ def summary(handler: HTTPRouteHandler) -> str:
     return said.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
 
 
+def figures_page() -> Iterator[str]:
+    yield reference_figures.filled((DOCS / "performance.md").read_text(encoding="utf-8").rstrip("\n"))
+
+
 PAGES = {
-    "settings.md": settings_page,
-    "cli.md": commands_page,
-    "http.md": http_page,
-    "data-model.md": tables_page,
+    "reference/settings.md": settings_page,
+    "reference/cli.md": commands_page,
+    "reference/http.md": http_page,
+    "reference/data-model.md": tables_page,
+    "performance.md": figures_page,
 }
 
 
 def main() -> None:
     stale = []
     for name, lines in PAGES.items():
-        path, text = FOLDER / name, "\n".join(lines()) + "\n"
+        path, text = DOCS / name, "\n".join(lines()) + "\n"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
             if "--check" not in sys.argv:
-                FOLDER.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     if stale and "--check" in sys.argv:
-        sys.exit(f"Stale in docs/reference: {', '.join(stale)}. Run make fmt.")
+        sys.exit(f"Stale in docs: {', '.join(stale)}. Run make fmt.")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ KEPT = {
     "eval_comparisons": "Two runs, case by case, with their verdicts.",
     "decisions": "Verdicts and acts that changed something. The database refuses to update or delete them.",
     "jobs": "Background work: what, how far, how it ended.",
+    "retention": "How long a project keeps messages and rows of its spans, and whether imports are spared.",
     "job_lines": "The newest lines of a job's log.",
 }
 """What a row of each table is."""
