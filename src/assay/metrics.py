@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from assay.access import Role
+from assay.access import Right
 from assay.access.guards import requires
 from assay.calls import Caller
 from assay.calls.metrics import Histogram, Tally
@@ -21,7 +21,7 @@ _CALL = ("gen_ai_operation_name", "gen_ai_request_model", "gen_ai_provider_name"
 _STATES = {"closed": 0, "half-open": 1, "open": 2}
 
 
-@get("/metrics", guards=[requires(Role.VIEWER)], include_in_schema=False, sync_to_thread=False)
+@get("/metrics", guards=[requires(Right.OBSERVE)], include_in_schema=False, sync_to_thread=False)
 def show_metrics(
     tally: NamedDependency[Tally],
     caller: NamedDependency[Caller],
@@ -29,7 +29,8 @@ def show_metrics(
     collector: NamedDependency[Collector],
     snapshot: NamedDependency[SnapshotSource],
 ) -> Response[str]:
-    """Counters and gauges for Prometheus. Give its scraper a key with the role viewer as bearer token."""
+    """Counters and gauges for Prometheus. Give its scraper a key of the project
+    `default` with the role viewer as bearer token: the figures are of all projects."""
     lines = [*_calls(tally), *_upstreams(caller), *_keeping(spool, collector, snapshot)]
     return Response("\n".join(lines) + "\n", media_type=CONTENT_TYPE)
 

@@ -108,6 +108,10 @@ def requires(needed: Role | Right) -> Guard:
             )
         if needed is Right.OPERATE:
             raise Forbidden("This is for whoever runs the server: an admin of the project 'default'")
+        if needed is Right.OBSERVE:
+            raise Forbidden(
+                "This is about the whole server", hint="Use a key or a login of the project 'default'."
+            )
         raise Forbidden(f"{who.name!r} is {who.role.value!r}, which lacks the right {needed.value!r}")
 
     guard.needed = needed  # type: ignore[attr-defined]

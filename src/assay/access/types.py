@@ -45,6 +45,8 @@ class Right(StrEnum):
     """Choose routes and variants by header, against the release."""
     ADMINISTER = "administer"
     """The project's keys, people and settings, and its log."""
+    OBSERVE = "observe"
+    """The figures of the whole server. Only those of the project `default` have it."""
     OPERATE = "operate"
     """The server: its projects and accounts. Only an admin of the project `default` has it."""
 
@@ -57,6 +59,7 @@ RIGHTS: dict[Right, frozenset[Role]] = {
     Right.EDIT: frozenset({Role.EDITOR, Role.ADMIN}),
     Right.OVERRIDE: frozenset({Role.EDITOR, Role.ADMIN}),
     Right.ADMINISTER: frozenset({Role.ADMIN}),
+    Right.OBSERVE: frozenset({Role.VIEWER, Role.EDITOR, Role.ADMIN}),
     Right.OPERATE: frozenset({Role.ADMIN}),
 }
 """Who has which right. A viewer looks: no calls that cost, no scores that enter decisions."""
@@ -80,8 +83,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     must_change_password: bool = False
 
     def may(self, right: Right) -> bool:
-        """Whether the role has the right."""
-        return self.role in RIGHTS[right] and (self.operator or right is not Right.OPERATE)
+        """Whether the role has the right, and for those that concern the server, whether the project does."""
+        if self.role not in RIGHTS[right]:
+            return False
+        if right is Right.OBSERVE:
+            return self.operator or self.project == PROJECT
+        return self.operator or right is not Right.OPERATE
 
 
 SOCKET = Principal(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from assay.access import Principal, authenticate
+from assay.access import Principal, authenticate, check_project
 from assay.calls import Call, Caller
 from assay.calls.metrics import OVERHEAD_S, Histogram
 from assay.errors import AssayError, MethodNotAllowed, NotFound
@@ -70,7 +70,10 @@ class Gateway:
             if exchange.method != method:
                 exchange.out.append((b"allow", method.encode()))
                 raise MethodNotAllowed(f"{exchange.path} takes {method}, not {exchange.method}")
-            await endpoint(exchange, authenticate(self._snapshot.current, exchange.headers.items()))
+            principal = authenticate(self._snapshot.current, exchange.headers.items())
+            if (project := exchange.headers.get(b"x-assay-project")) is not None:
+                check_project(principal, project.decode("latin-1"))
+            await endpoint(exchange, principal)
         except AssayError as error:
             await refuse(exchange, error)
         except Exception as error:

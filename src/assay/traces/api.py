@@ -134,9 +134,9 @@ def show_overview(
     )
 
 
-@get("/api/quarantine", guards=[requires(Right.ADMINISTER)], sync_to_thread=True)
+@get("/api/quarantine", guards=[requires(Right.OPERATE)], sync_to_thread=True)
 def list_quarantine(collector: NamedDependency[Collector]) -> Page[Quarantined]:
-    """What came in and could not be kept as spans, newest first, at most 100."""
+    """What came in, into whatever project, and could not be kept as spans, newest first, at most 100."""
     return Page(collector.quarantine.list())
 
 
