@@ -91,7 +91,7 @@ def main() -> int:
 
 
 def _texts(string: object) -> tuple[str, ...]:
-    return tuple(string) if isinstance(string, tuple | list) else (str(string),)
+    return tuple(string) if isinstance(string, tuple | list) else (str(string or ""),)
 
 
 if __name__ == "__main__":
