@@ -202,6 +202,17 @@ def test_the_keys_environment_holds_and_a_free_key_says_its_own(house: Any) -> N
     assert refused.status_code == 403
 
 
+def test_history_is_marked_as_imported_by_those_who_may_edit(house: Any) -> None:
+    span, headers = a_span(), {"x-assay-imported": "true"}
+
+    refused = house.client(Role.APP).post("/v1/traces", json=a_request(span), headers=headers)
+    taken = house.client(Role.EDITOR).post("/v1/traces", json=a_request(span), headers=headers)
+    house.collector.drain_now()
+
+    assert (refused.status_code, taken.status_code) == (403, 200)
+    assert house.store.get_span(PROJECT, span["spanId"]).span.imported is True
+
+
 def test_what_cannot_be_kept_is_to_be_sent_again(house: Any) -> None:
     house.spool.hold_telemetry("the disk is on strike")
 

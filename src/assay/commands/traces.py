@@ -1,5 +1,7 @@
 """`assay traces`."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from assay.commands.connection import connect
-from assay.kit.json import pretty
+from assay.errors import BadRequest
+from assay.kit.json import decode, pretty
 
 app = typer.Typer(help="What happened: calls and what led to them.", no_args_is_help=True)
 
@@ -75,6 +78,54 @@ def show(
         console.print(
             f"score {escape(score['name'])} = {escape(str(score['value']))} ({score['source']})", style="cyan"
         )
+
+
+@app.command("import")
+def import_file(
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="A .jsonl file with a request a line, or one request as .json.")
+    ],
+) -> None:
+    """Import spans from a file of OpenTelemetry's JSON, as its file exporters write it. Importing it again changes nothing."""
+    client = connect(ctx)
+    taken = refused = 0
+    for number, request in _requests(file):
+        try:
+            answer = client.post("/v1/traces", request, headers={"x-assay-imported": "true"})
+        except BadRequest as error:
+            raise BadRequest(
+                f"{file}, line {number}: {error.message}",
+                hint=f"{taken} spans before it are kept; once the line is mended, import the file again.",
+            ) from error
+        partial = answer.get("partialSuccess") or {}
+        lost = int(partial.get("rejectedSpans", 0))
+        taken, refused = taken + _count(request) - lost, refused + lost
+        if lost:
+            typer.echo(f"line {number}: {partial.get('errorMessage')}", err=True)
+    counts = {"imported": taken, "refused": refused}
+    typer.echo(pretty(counts) if ctx.obj.json else f"{taken} spans imported, {refused} refused")
+    if refused:
+        raise typer.Exit(1)
+
+
+def _requests(file: Path) -> Iterator[tuple[int, bytes]]:
+    """The requests of a file, each with the number of its line."""
+    try:
+        if file.suffix.lower() == ".json":
+            yield 1, file.read_bytes()
+            return
+        with file.open("rb") as lines:
+            yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    except OSError as error:
+        raise BadRequest(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _count(request: bytes) -> int:
+    """How many spans a request has that the server could read."""
+    groups = decode(request).get("resourceSpans") or ()
+    scoped = (inner for group in groups for inner in group.get("scopeSpans") or ())
+    return sum(len(inner.get("spans") or ()) for inner in scoped)
 
 
 def _columns(trace: dict[str, Any]) -> list[str]:

@@ -106,9 +106,10 @@ class Client:
 def error_of(response: httpx.Response) -> errors.AssayError:
     """The error that the server sent, in its class by status."""
     try:
-        sent = json.decode(response.content)["error"]
+        body = json.decode(response.content)
+        sent = body.get("error", body)  # OTLP's own shape has no "error" around it
         message, hint, param = str(sent["message"]), sent.get("hint"), sent.get("param")
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
         message, hint, param = f"HTTP {response.status_code}: {response.text[:300]}", None, None
     made = _BY_STATUS.get(response.status_code, errors.AssayError)(message, hint=hint)
     made.param, made.status = param, response.status_code

@@ -44,11 +44,12 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """On whose behalf the spans of a request are kept."""
+    """On whose behalf the spans of a request are kept. `imported` marks history, which retention lets alone."""
 
     project: str
     key_id: str | None = None
     environment: str | None = None
+    imported: bool = False
 
 
 class Reading:
@@ -100,6 +101,7 @@ def span_of(
         project=sender.project,
         environment=sender.environment,
         key_id=sender.key_id,
+        imported=sender.imported,
         **rest,
     )
 

@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException
 from assay.access.authentication import environment_of
 from assay.access.guards import requires
 from assay.access.types import Principal, Right
-from assay.errors import AssayError, NotFound, RateLimited, Unavailable, UnsupportedMediaType
+from assay.errors import AssayError, Forbidden, NotFound, RateLimited, Unavailable, UnsupportedMediaType
 from assay.kit.names import check_name
 from assay.settings import Settings
 from assay.spans import Collector, Spool
@@ -95,11 +95,18 @@ async def take_metrics() -> None:
 
 
 def _sender(request: HttpRequest, principal: Principal) -> Sender:
-    """The key's project and environment; a key that is bound to none may say one in a header or in the resource."""
+    """The key's project and environment; a key that is bound to none may say one in a header or in the resource. History
+    that somebody brings along is marked as such: that takes the right to edit, since retention does not touch it."""
     header = request.headers.get("x-assay-environment")
     asked = None if header is None else check_name(header, param="x-assay-environment")
     environment = environment_of(principal, asked) if asked or principal.environment else None
-    return Sender(principal.project, principal.key_id, environment)
+    is_imported = request.headers.get("x-assay-imported") == "true"
+    if is_imported and not principal.may(Right.EDIT):
+        raise Forbidden(
+            f"A key with the role {principal.role.value!r} imports no history",
+            hint="Leave x-assay-imported out, or use a key with the role editor.",
+        )
+    return Sender(principal.project, principal.key_id, environment, is_imported)
 
 
 handlers = [take_traces, take_logs, take_metrics]

@@ -150,6 +150,7 @@ class OtelSpan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     resource: dict[str, Any] = {}
     scope: dict[str, Any] = {}
     """`name`, `version`, `schema_url` and `attributes` of the instrumentation, as far as they were sent"""
+    imported: bool = False
 
 
 Event = Span | Score | OtelSpan

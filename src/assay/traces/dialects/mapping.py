@@ -93,6 +93,7 @@ class DialectProjector:
             request=said.request,
             attributes=attributes,
             raw=pieces,
+            imported=sent.imported,
             mapping=mapping,
         )
 

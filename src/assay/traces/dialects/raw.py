@@ -121,6 +121,7 @@ def _restored(span: Span, beside: dict[str, Any], pieces: tuple[bytes, ...]) -> 
         project=span.project,
         environment=beside.get("environment"),
         key_id=span.key_id,
+        imported=span.imported,
         name=span.name,
         start_ns=span.start_ns,
         end_ns=span.end_ns,
