@@ -15,7 +15,7 @@ THROUGH = {
     "bare": "Assay: key check, routing",
     "full": "Assay: priced, spans and messages kept",
 }
-SDKS = {"assay": "Assay", "otel": "OpenTelemetry SDK", "langfuse": "Langfuse", "mlflow": "MLflow"}
+SDKS = {"assay": "Assay", "opentelemetry": "OpenTelemetry SDK", "langfuse": "Langfuse", "mlflow": "MLflow"}
 
 
 def filled(text: str) -> str:

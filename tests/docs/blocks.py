@@ -13,6 +13,7 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
+CHINESE = "README.zh-CN.md"
 LANGUAGES = ("console", "bash", "python", "toml", "json", "text")
 
 _TITLE = re.compile(r'\btitle="([^"]+)"')
