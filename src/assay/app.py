@@ -30,6 +30,7 @@ from assay.calls import Caller
 from assay.calls.metrics import Tally
 from assay.catalog import api as catalog_api
 from assay.catalog import load_config
+from assay.catalog import pages as catalog_pages
 from assay.catalog.local import open_catalog
 from assay.datasets import api as datasets_api
 from assay.datasets import pages as datasets_pages
@@ -71,7 +72,18 @@ from assay.ui import assets, language, reference, shell
 log = logging.getLogger(__name__)
 
 PARTS = (KEYS, SESSIONS, TASKS, RELEASES)
-ROOMS = ("access", "audit", "traces", "playground", "releases", "datasets", "evals", "jobs", "decisions")
+ROOMS = (
+    "access",
+    "audit",
+    "traces",
+    "catalog",
+    "playground",
+    "releases",
+    "datasets",
+    "evals",
+    "jobs",
+    "decisions",
+)
 """Rooms with templates."""
 
 _MIB = 2**20
@@ -220,6 +232,7 @@ class Assay:
             )
         return found
 
+                "upstreams": self.caller.health,
     def _close(self) -> None:
         for name, close in (
             ("collector", "stop"),
@@ -300,3 +313,4 @@ HANDLERS = [
     *session_api.handlers,
     *session_pages.handlers,
 ]
+    *catalog_pages.handlers,

@@ -74,12 +74,6 @@ def status_of(client: httpx.Client, method: str, path: str, headers: dict[str, s
         return answer.status_code
 
 
-def status_of(client: httpx.Client, method: str, path: str, headers: dict[str, str]) -> int:
-    """The status of an answer, which may be a stream that never ends."""
-    with client.stream(method, path, headers=headers) as answer:
-        return answer.status_code
-
-
 ROUTES = [(method, path.replace("{}", "x"), handler) for method, path, handler in routes()]
 CLOSED = [each for each in ROUTES if not each[2].opt.get("public")]
 

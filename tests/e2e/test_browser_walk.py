@@ -32,7 +32,7 @@ HOSTILE = "<script>document.title='owned'</script><img src=/owned onerror=\"docu
 """A review that a page must show, never obey; the model says it back."""
 
 VERDICT = re.compile(r"The candidate is better by \+[2-9]\d\.\d.points \[95.%: .*McNemar.*n.=.61")
-PLACES = ("Overview", "Live", "Traces", "Sessions", "Playground", "Tasks", "Datasets", "Runs", "Decisions", "Jobs", "Keys", "Settings")
+PLACES = ("Overview", "Live", "Traces", "Sessions", "Playground", "Tasks", "Datasets", "Runs", "Decisions", "Models", "Jobs", "Keys", "Settings")
 EMPTY = {
     "Overview": "No calls in this time",
     "Live": "Waiting for the first call",
@@ -43,6 +43,7 @@ EMPTY = {
     "Datasets": "No dataset yet",
     "Runs": "No runs yet",
     "Decisions": "No decisions yet",
+    "Models": "No model can be called yet",
     "Jobs": "No jobs yet",
 }
 """What each place says before anything happened; Keys is never empty."""

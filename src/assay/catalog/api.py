@@ -17,6 +17,7 @@ from assay.catalog.weights import Receipt, receipt_of
 from assay.errors import NotFound
 from assay.kit.clock import SYSTEM
 from assay.kit.paging import Page
+from assay.providers.types import Timeouts
 
 
 class PriceAnswer(msgspec.Struct, kw_only=True):
@@ -50,11 +51,14 @@ class RouteAnswer(msgspec.Struct, kw_only=True):
 
 
 class ModelAnswer(msgspec.Struct, kw_only=True):
-    """A model of the catalogue. `weights` says where a local model came from, when it was pulled."""
+    """A model of the catalogue. `strategy` says how a call chooses from the route; `weights` says where a local model came
+    from, when it was pulled."""
 
     name: str
     route: list[RouteAnswer]
+    strategy: str
     fallback: list[str]
+    timeout: Timeouts
     retries: int
     completions: str
     weights: Receipt | None
@@ -66,12 +70,15 @@ def list_all(catalog: NamedDependency[Catalog]) -> Page[ModelAnswer]:
     return Page([_answer(catalog.models[name], catalog) for name in catalog.models])
 
 
-@get("/api/models/{name:str}", guards=[requires(Role.VIEWER)], sync_to_thread=True)
+@get("/api/models/{name:path}", guards=[requires(Role.VIEWER)], sync_to_thread=True)
 def show(name: FromPath[str], catalog: NamedDependency[Catalog]) -> ModelAnswer:
-    """One model."""
-    model = catalog.models.get(name)
+    """One model; its name may hold slashes."""
+    wanted = str(name).removeprefix("/")
+    model = catalog.models.get(wanted)
     if model is None:
-        raise NotFound(f"The model {name!r} does not exist", param="name", hint=nearest(name, catalog.models))
+        raise NotFound(
+            f"The model {wanted!r} does not exist", param="name", hint=nearest(wanted, catalog.models)
+        )
     return _answer(model, catalog)
 
 
@@ -79,7 +86,9 @@ def _answer(model: ModelConfig, catalog: Catalog) -> ModelAnswer:
     return ModelAnswer(
         name=model.name,
         route=[_route(model, route, catalog) for route in model.route],
+        strategy=model.strategy,
         fallback=list(model.fallback),
+        timeout=model.timeouts,
         retries=model.retries,
         completions=model.completions,
         weights=receipt_of(catalog.folder / f"{model.name}.gguf"),

@@ -89,7 +89,8 @@ NAVIGATION = (
     NavItem(later("Datasets"), "/datasets", "d", "datasets"),
     NavItem(later("Runs"), "/runs", "r", "runs", also=("/comparisons",)),
     NavItem(later("Decisions"), "/decisions", "c", "decisions"),
-    NavItem(later("Jobs"), "/jobs", "j", "jobs", begins=True),
+    NavItem(later("Models"), "/models", "n", "models", begins=True),
+    NavItem(later("Jobs"), "/jobs", "j", "jobs"),
     NavItem(later("Keys"), "/keys", "y", "keys"),
     NavItem(later("Settings"), "/settings", "e", "settings", also=("/users", "/projects", "/audit")),
 )
