@@ -17,10 +17,11 @@ $(READY): pyproject.toml requirements/dev.lock scripts/setup
 	@PYTHON="$(PYTHON)" scripts/setup
 	@touch $@
 
-fmt: setup  ## format, mend what the linter can mend, write docs/reference
+fmt: setup  ## format, mend what the linter can mend, write docs/reference and the catalogues of the pages
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/words.py
 
 check: setup  ## format, lint, strict types
 	$(BIN)/ruff format --check .

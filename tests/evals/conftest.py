@@ -90,7 +90,10 @@ class One:
     def __init__(self, provider: Answers) -> None:
         self._provider = provider
 
-    def get(self, name: str) -> Answers:
+    def keys(self, name: str) -> int:
+        return 1
+
+    def get(self, name: str, key: int = 0) -> Answers:
         return self._provider
 
 
