@@ -45,6 +45,22 @@ def test_a_file_comes_in_once_however_often_it_is_imported(tmp_path: Path) -> No
     assert [span["kind"] for span in shown["spans"]] == ["model"] * 3
 
 
+def test_a_trace_says_what_is_counted_and_what_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "spans.jsonl"
+    inner = SPAN | {"spanId": "eee19b7ec3c1b175", "parentSpanId": SPAN["spanId"]}
+    other = SPAN | {"spanId": "eee19b7ec3c1b176", "attributes": []}
+    file.write_bytes(line(SPAN, inner, other))
+    assert assay(tmp_path, "traces", "import", str(file)).returncode == 0
+
+    said = assay(tmp_path, "traces", "show", str(SPAN["traceId"])).stdout.splitlines()
+
+    assert sorted(said) == [
+        "model chat m · ok · 250 ms · counted in another span",
+        "model chat m · ok · 250 ms · unknown cost",
+        "other chat m · ok · 250 ms",
+    ]
+
+
 def test_what_cannot_be_used_is_named_by_its_line(tmp_path: Path) -> None:
     file = tmp_path / "spans.jsonl"
     file.write_bytes(line(SPAN, SPAN | {"traceId": "no"}) + b"{\n")

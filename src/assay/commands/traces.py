@@ -147,17 +147,24 @@ def _columns(trace: dict[str, Any]) -> list[str]:
 
 
 def _print_span(console: Console, span: dict[str, Any]) -> None:
-    cost = "unknown cost" if span["cost_usd"] is None else f"{span['cost_usd']} USD"
-    head = (
-        f"{span['kind']} {_visible(span['name'])} · {span['status']} · {span['duration_ms']:.0f} ms · {cost}"
-    )
-    console.print(escape(head), style="bold" if span["status"] == "ok" else "bold red")
+    head = f"{span['kind']} {_visible(span['name'])} · {span['status']} · {span['duration_ms']:.0f} ms"
+    console.print(escape(head + _cost(span)), style="bold" if span["status"] == "ok" else "bold red")
     if span["error"]:
         console.print(escape(_visible(f"  {span['error']['type']}: {span['error']['message']}")), style="red")
     for label, messages in (("in", span["input"]), ("out", span["output"])):
         for message in messages:
             text = message if isinstance(message, str) else pretty(message)
             console.print(escape(f"  {label}: {_visible(text)[:_MOST_SHOWN]}"))
+
+
+def _cost(span: dict[str, Any]) -> str:
+    """Calls cost something, known or not; one that another span tells of as well is counted there."""
+    is_call = span["kind"] in ("model", "embedding")
+    if is_call and not span["counted"]:
+        return " · counted in another span"
+    if span["cost_usd"] is None:
+        return " · unknown cost" if is_call else ""
+    return f" · {span['cost_usd']} USD"
 
 
 def _visible(text: str) -> str:
