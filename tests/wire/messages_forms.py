@@ -1,5 +1,9 @@
-"""Requests of Anthropic's format, drawn at random: every kind of block, in the orders that the format allows."""
+"""Requests of Anthropic's format, drawn at random: every kind of block, in the orders that the format allows; and what is left
+of JSON when somebody has been careless with it."""
 
+import copy
+import json
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -126,3 +130,35 @@ def requests(draw: st.DrawFn, *, sayable: bool = False) -> dict[str, Any]:
     if not sayable and draw(st.booleans()):
         made |= {"top_k": 3, "later": draw(values), "thinking": {"type": "enabled", "budget_tokens": 2048}}
     return made
+
+
+_JUNK: list[Any] = [
+    *(None, 0, -1, 1.5, True, "", "x", "data:", 10**30, [], {}, [None], [{}]),
+    *({"type": None}, {"type": "text"}, {"type": "tool_result"}, {"a": {"b": 1}}),
+]
+_KEYS = ("type", "text", "source", "content", "signature", "index", "delta", "later")
+
+
+def spoiled(value: Any, random: Random) -> Any:
+    """A copy in which up to three places hold something else, nothing, or something more."""
+    made = json.loads(json.dumps(value))
+    for _ in range(random.randint(1, 3)):
+        places = list(_places(made))
+        if not places:
+            break
+        holder, key = random.choice(places)
+        fate = random.random()
+        if fate < 0.6 or isinstance(holder, list):
+            holder[key] = copy.deepcopy(random.choice(_JUNK))
+        elif fate < 0.8:
+            del holder[key]
+        else:
+            holder[random.choice(_KEYS)] = copy.deepcopy(random.choice(_JUNK))
+    return made
+
+
+def _places(value: Any) -> Any:
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield value, key
+        yield from _places(value[key])

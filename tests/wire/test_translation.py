@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import msgspec
@@ -10,18 +12,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.wire.messages_forms import names, requests, text, values
+from tests.wire.messages_forms import names, requests, spoiled, text, values
 
-from assay.errors import Untranslatable
+from assay.errors import BadRequest, Untranslatable
 from assay.wire.anthropic import decode_messages
-from assay.wire.anthropic_answers import AnswerEvents, decode_answer
+from assay.wire.anthropic_answers import AnswerEvents, StreamError, decode_answer
 from assay.wire.anthropic_stream import assemble_messages
 from assay.wire.as_chat_answer import ChatEvents, as_chat_answer
 from assay.wire.as_chat_request import FAILED, as_chat_request
 from assay.wire.as_messages_answer import MessagesEvents, UnusableCalls, as_messages_answer
 from assay.wire.as_messages_request import as_messages_fields
 from assay.wire.messages import FilePart, ImagePart, Message, OpaquePart, ReasoningPart, TextPart
-from assay.wire.openai_chat import decode_chat, decode_chunk, decode_message, decode_response, encode_request
+from assay.wire.openai_chat import (
+    UNREADABLE,
+    decode_chat,
+    decode_chunk,
+    decode_message,
+    decode_response,
+    encode_message,
+    encode_request,
+)
 from assay.wire.openai_stream import assemble
 from assay.wire.responses import StreamEvent
 
@@ -598,3 +608,54 @@ def test_an_answer_without_words_is_an_empty_one() -> None:
     body = json.loads(as_chat_answer(empty, created=1).raw)
     assert body["choices"][0]["message"]["content"] == ""
     assert "usage" not in body
+
+
+# --- What has gone wrong on the way ---
+
+
+@given(requests(), st.randoms(use_true_random=False))
+def test_whatever_a_client_sends_is_taken_or_is_a_bad_request(body: dict[str, Any], random: Random) -> None:
+    try:
+        request = decode_messages(as_sent(spoiled(body, random)))
+    except BadRequest:
+        return
+    for message in request.messages:
+        assert decode_message(encode_message(message)).role == message.role
+    try:
+        chat = as_chat_request(request)
+    except BadRequest:
+        return
+    again = decode_chat(encode_request(chat.fields, model="m", stream=True))
+    with suppress(BadRequest):
+        as_messages_fields(again, max_tokens=1)
+
+
+@given(requests(sayable=True), st.randoms(use_true_random=False))
+def test_whatever_a_chat_client_sends_is_taken_or_is_a_bad_request(
+    body: dict[str, Any], random: Random
+) -> None:
+    with suppress(BadRequest):
+        as_messages_fields(decode_chat(as_sent(spoiled(as_chat(body), random))), max_tokens=1)
+
+
+@given(event_streams(), st.randoms(use_true_random=False))
+def test_whatever_an_upstream_sends_is_told_passed_over_or_an_error(
+    stream: tuple[dict[str, Any], list[bytes]], random: Random
+) -> None:
+    body, events = stream
+    with suppress(BadRequest, *UNREADABLE):
+        chat = as_chat_answer(decode_answer(as_sent(spoiled(body, random))), created=1)
+        with suppress(UnusableCalls):
+            as_messages_answer(decode_response(as_sent(spoiled(json.loads(chat.raw), random))))
+    told = [
+        as_sent(spoiled(json.loads(event), random)) if random.random() < 0.3 else event for event in events
+    ]
+    assert assemble_messages(told).role == "assistant"
+    reader, chunks, back = AnswerEvents(), ChatEvents(created=1, include_usage=True), MessagesEvents()
+    for event in told:
+        with suppress(StreamError, *UNREADABLE):
+            for made in chunks.of(reader.decode(event)):
+                if made.raw is not None:
+                    with suppress(UnusableCalls):
+                        list(back.of(decode_chunk(made.raw, hide_usage=False)))
+    assert [json.loads(event.raw or b"")["type"] for event in back.end()][-1] == "message_stop"

@@ -72,11 +72,13 @@ class _Block:
             arguments = arguments or _encode(made.get("input") or {}).decode()
             return ToolCall(str(made.get("id", "")), str(made.get("name", "")), arguments)
         for name, pieces in self._added.items():
-            made[name] = (made.get(name) or "") + "".join(pieces)
+            before = made.get(name)
+            made[name] = (before if isinstance(before, str) else "") + "".join(pieces)
         if arguments:
             made["input"] = Raw(arguments.encode()) if _is_json(arguments) else arguments
         if self._citations:
-            made["citations"] = [*(made.get("citations") or ()), *self._citations]
+            before = made.get("citations")
+            made["citations"] = [*(before if isinstance(before, list) else ()), *self._citations]
         raw = Raw(_encode(made))
         try:
             return decode_block(raw)
