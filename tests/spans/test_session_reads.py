@@ -193,3 +193,24 @@ def test_the_traces_of_a_session_come_in_their_order_with_their_spans(
     assert {item.span.span_id for item in found} == {span.span_id for span in wanted}
     with pytest.raises(NotFound):
         store.session_traces("default", "nobody's")
+
+
+def test_ids_are_found_by_what_people_see_of_them(store: DuckDBStore, make_span: Any) -> None:
+    one = make_span(
+        trace_id="aaaa" + "0" * 24 + "1234", span_id="beef000000000001", session_id="Chat-77", start_ns=AT_NS
+    )
+    two = make_span(trace_id="bbbb" + "0" * 24 + "1234", span_id="beef000000000002", start_ns=AT_NS + 1)
+    _keep(store, one, two, make_span(project="other", trace_id="c" * 28 + "1234"))
+
+    def ids(text: str, **more: Any) -> list[tuple[str, str]]:
+        found = store.find_ids("default", text, **{"from_ns": 0, **more})
+        return [(each.kind, each.id) for each in found]
+
+    assert ids("1234") == [("trace", two.trace_id), ("trace", one.trace_id)]
+    assert ids("AAAA00") == [("trace", one.trace_id)]
+    assert ids("beef") == [("span", two.span_id), ("span", one.span_id)]
+    assert ids("beef", limit=1) == [("span", two.span_id)]
+    assert ids("chat-7") == [("session", "Chat-77")]
+    assert ids("1234", from_ns=AT_NS + 1) == [("trace", two.trace_id)]
+    assert ids("123") == []
+    assert ids("%") == []

@@ -147,6 +147,16 @@ class Tail(msgspec.Struct, frozen=True):
     is_whole: bool
 
 
+class Found(msgspec.Struct, frozen=True):
+    """Something that is called by an id that somebody typed: a trace, a span of one, or a session."""
+
+    kind: Literal["trace", "span", "session"]
+    id: str
+    trace_id: str | None
+    name: str
+    at_ns: int
+
+
 class ScoreFigure(msgspec.Struct, frozen=True):
     """The scores of one name: how many, and the mean of those that are numbers (of yes and no: the share of yes)."""
 
@@ -327,6 +337,10 @@ class SpanStore(Protocol):
 
     def count_after(self, filter: SpanFilter, after: str, *, most: int) -> int:
         """How many spans `tail` would still give after a position, counted up to `most`."""
+
+    def find_ids(self, project: str, text: str, *, from_ns: int, limit: int = 5) -> list[Found]:
+        """Traces and spans whose id begins or ends with a text of hexadecimal digits, and sessions whose id holds it, the
+        newest of each first."""
 
     def list_sessions(
         self, filter: SpanFilter, *, limit: int = 50, cursor: str | None = None

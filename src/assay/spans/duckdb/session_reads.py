@@ -10,7 +10,7 @@ from assay.kit.paging import Page, from_cursor, to_cursor
 from assay.spans.duckdb import reads
 from assay.spans.duckdb.filters import condition
 from assay.spans.duckdb.sealed import Scope
-from assay.spans.types import ScoreFigure, SessionRow, SpanFilter, SpanRow, StoredSpan, Tail, TraceRow
+from assay.spans.types import Found, ScoreFigure, SessionRow, SpanFilter, SpanRow, StoredSpan, Tail, TraceRow
 from assay.wire.scores import Score
 
 _AROUND_NS = 7 * 24 * 3_600_000_000_000
@@ -59,6 +59,25 @@ _OF_SESSION = """
 """
 
 
+_FEWEST_DIGITS = 4
+_SPAN_DIGITS = 16
+_FIND_TRACES = """
+    SELECT trace_id, first(name ORDER BY parent_id IS NOT NULL, start_ns), max(start_ns) FROM live_spans
+    WHERE project = ? AND start_ns >= ? AND (starts_with(trace_id, ?) OR ends_with(trace_id, ?))
+    GROUP BY trace_id ORDER BY 3 DESC LIMIT ?
+"""
+_FIND_SPANS = """
+    SELECT span_id, trace_id, name, start_ns FROM live_spans
+    WHERE project = ? AND start_ns >= ? AND (starts_with(span_id, ?) OR ends_with(span_id, ?)) AND kind <> 'attempt'
+    ORDER BY start_ns DESC LIMIT ?
+"""
+_FIND_SESSIONS = """
+    SELECT session_id, first(input_preview ORDER BY kind <> 'model', start_ns), max(start_ns) FROM live_spans
+    WHERE project = ? AND start_ns >= ? AND contains(lower(session_id), lower(?))
+    GROUP BY session_id ORDER BY 3 DESC LIMIT ?
+"""
+
+
 class SessionReads(reads.Reads):
     """The second part of the reading half."""
 
@@ -90,6 +109,19 @@ class SessionReads(reads.Reads):
             reads.scope_of(filter),
         )
         return int(count)
+
+    def find_ids(self, project: str, text: str, *, from_ns: int, limit: int = 5) -> list[Found]:
+        found: list[Found] = []
+        digits = text.lower()
+        if len(digits) >= _FEWEST_DIGITS and set(digits) <= set("0123456789abcdef"):
+            which = [project, from_ns, digits, digits, limit]
+            rows = self._rows(_FIND_TRACES, which)
+            found += [Found("trace", trace_id, trace_id, name, at_ns) for trace_id, name, at_ns in rows]
+            if len(digits) <= _SPAN_DIGITS:
+                rows = self._rows(_FIND_SPANS, which)
+                found += [Found("span", *row) for row in rows]
+        rows = self._rows(_FIND_SESSIONS, [project, from_ns, text, limit])
+        return [*found, *(Found("session", id, None, asked or "", at_ns) for id, asked, at_ns in rows)]
 
     def list_sessions(
         self, filter: SpanFilter, *, limit: int = 50, cursor: str | None = None
