@@ -209,6 +209,7 @@ class Assay:
                 "task_calls": self.task_calls,
                 "jobs": self.jobs,
                 "catalog": self.catalog,
+                "upstreams": self.caller.health,
                 "assay": self,
             },
             snapshot=self.snapshot,
@@ -232,7 +233,6 @@ class Assay:
             )
         return found
 
-                "upstreams": self.caller.health,
     def _close(self) -> None:
         for name, close in (
             ("collector", "stop"),
@@ -292,6 +292,7 @@ HANDLERS = [
     *audit_api.handlers,
     *audit_pages.handlers,
     *catalog_api.handlers,
+    *catalog_pages.handlers,
     *datasets_api.handlers,
     *datasets_pages.handlers,
     *decisions_api.handlers,
@@ -313,4 +314,3 @@ HANDLERS = [
     *session_api.handlers,
     *session_pages.handlers,
 ]
-    *catalog_pages.handlers,
