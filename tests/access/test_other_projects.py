@@ -395,3 +395,25 @@ def test_the_live_tail_tells_of_ones_own_project_only(estate: Estate) -> None:
                 if "mine alone" in heard:
                     break
     assert WORD not in heard
+
+
+def test_every_form_of_every_page_carries_the_token_of_its_login_and_project(estate: Estate) -> None:
+    form = re.compile(r'<form method="post" action="([^"]+)".*?</form>', re.DOTALL)
+    with estate.client() as browser:
+        browser.post("/login", data={"user": "ann@example.org", "password": PASSWORD})
+        token = browser.get("/api/whoami").json()["csrf_token"]
+        actions = set()
+        for which in (True, False):
+            for method, template, handler in routes(with_parameters=which):
+                is_page = not template.startswith("/api/") and handler.include_in_schema is False
+                if method != "GET" or template in STREAMS or not is_page:
+                    continue
+                for found in form.finditer(browser.get(named(template, estate.ids)).text):
+                    actions.add(found[1])
+                    if found[1] != "/language":
+                        assert f'name="csrf_token" value="{token}"' in found[0], (template, found[0])
+        assert len(actions) > 12
+        for action in actions - {"/language"}:
+            for wrong in ({}, {"csrf_token": "0" * 64}):
+                assert browser.post(action, data=wrong).status_code == 403, action
+        assert browser.get("/api/whoami").json()["project"] == "acme"

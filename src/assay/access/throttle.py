@@ -11,6 +11,7 @@ that belong to no account are counted like those that do.
 import ipaddress
 import threading
 from collections import OrderedDict
+from math import ceil
 
 from assay.errors import RateLimited
 from assay.kit.clock import SYSTEM, Clock
@@ -77,7 +78,7 @@ class LoginThrottle:
                 raise RateLimited(
                     "Too many attempts to sign in",
                     retry_after_s=max(waits),
-                    hint=f"Try again in {round(max(waits) + 0.5)} seconds.",
+                    hint=f"Try again in {ceil(max(waits))} seconds.",
                 )
             self.addresses.take(place)
             if account is not None:
