@@ -28,6 +28,10 @@ PROVIDERS = {
         name="proxied", type="openai", base_url="http://127.0.0.1:9/v1", options={"prices": "openai"}
     ),
     "local": ProviderConfig(name="local", type="llama"),
+    "claude": ProviderConfig(name="claude", type="anthropic"),
+    "claude-by-address": ProviderConfig(
+        name="claude-by-address", type="anthropic", base_url="https://api.anthropic.com"
+    ),
 }
 
 
@@ -219,6 +223,17 @@ def test_costs_agree_with_the_package_that_keeps_the_prices(
     )
     ours = cost(Usage(input=fresh, cache_read=cached, cache_write_5m=written, output=output), price)
     assert ours == pytest.approx(theirs.total_price, abs=Decimal("1e-20"))
+
+
+@pytest.mark.parametrize("provider", ["claude", "claude-by-address"])
+def test_each_class_of_anthropics_tokens_has_its_own_price(provider: str) -> None:
+    prices, _ = book()
+    price = prices.find(Target(provider, "claude-opus-4-5"), "claude-opus-4-5-20251101")
+    assert price is not None
+    assert price.id.endswith(":anthropic/claude-opus-4-5@start")
+    classes = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
+    million = [cost(used(**{name: 1_000_000}), price) for name in classes]
+    assert million == [Decimal(amount) for amount in ("5", "0.5", "6.25", "10", "25", "25")]
 
 
 def test_reasoning_is_output_unless_it_has_its_own_price() -> None:
