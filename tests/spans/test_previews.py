@@ -13,6 +13,10 @@ from assay.spans import previews
             b'{"role":"user","content":[{"type":"text","text":"See"},{"type":"image_url","image_url":{"url":"x"}}]}',
             "See [image_url]",
         ),
+        (
+            b'{"role":"assistant","content":[{"type":"reasoning","text":"hm"},{"type":"text","text":"Yes"}]}',
+            "Yes",
+        ),
         (b'"a prompt"', "a prompt"),
         (
             b'{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"f","arguments":"{\\"x\\":1}"}}]}',
