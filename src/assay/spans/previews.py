@@ -32,7 +32,7 @@ def _words(value: Any) -> str:
         return value
     if isinstance(value, list):
         return " ".join(filter(None, map(_words, value)))
-    if not isinstance(value, dict) or value.get("type") == "reasoning":  # what was thought is not what was said
+    if not isinstance(value, dict) or value.get("type") == "reasoning":  # thought, not said
         return ""
     if isinstance(text := value.get("content"), str) and text:
         return text
