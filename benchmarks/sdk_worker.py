@@ -146,8 +146,8 @@ def main() -> None:
         elif word == "prompts":
             say(
                 {
-                    "get": measured(get, int(count))[0] / int(count) * 1e6,
-                    "render": measured(render, int(count))[0] / int(count) * 1e6,
+                    "get": measured(get, int(count))[1] / int(count) * 1e6,
+                    "render": measured(render, int(count))[1] / int(count) * 1e6,
                 }
             )
 

@@ -58,14 +58,14 @@ def gateway(measured: dict[str, Any]) -> Iterator[str]:
 def sdk(measured: dict[str, Any]) -> Iterator[str]:
     """Microseconds a span and a prompt cost the application, beside others."""
     spans, away, prompts = (measured["medians_us"].get(part, {}) for part in ("up", "away", "prompt"))
-    yield "| SDK | a span, µs | × Assay | a span while the server is away, µs | a known prompt, µs |"
+    yield "| SDK | CPU of the application's thread a span, µs | × Assay | while the server is away, µs | a known prompt, µs |"
     yield "| --- | --- | --- | --- | --- |"
     for name, each in spans.items():
         prompt = f"{prompts[name]['get']:.1f}" if name in prompts else "–"
         who = f"{SDKS.get(name, name)} {measured['versions'].get(name, '')}".strip()
         yield (
-            f"| {who} | {each['wall']:.1f} | {measured['ratio_to_assay']['up'][name]:.1f} | "
-            f"{away[name]['wall']:.1f} | {prompt} |"
+            f"| {who} | {each['cpu']:.1f} | {measured['ratio_to_assay']['up'][name]:.1f} | "
+            f"{away[name]['cpu']:.1f} | {prompt} |"
         )
     yield from ("", machine(measured))
 
