@@ -41,7 +41,7 @@ from assay.evals import EvalRuns
 from assay.evals import api as evals_api
 from assay.evals import pages as evals_pages
 from assay.gateway import Gateway
-from assay.jobs import Jobs
+from assay.jobs import Jobs, Schedule
 from assay.jobs import api as jobs_api
 from assay.jobs import engine as jobs_engine
 from assay.jobs import pages as jobs_pages
@@ -63,7 +63,17 @@ from assay.spans.sink import CallSink
 from assay.tasks import TASKS, TaskCalls, apply_tasks
 from assay.tasks import api as tasks_api
 from assay.traces import api as traces_api
-from assay.traces import health, live_pages, otlp, otlp_api, session_api, session_pages
+from assay.traces import (
+    health,
+    live_pages,
+    otlp,
+    otlp_api,
+    session_api,
+    session_pages,
+    storage_api,
+    storage_pages,
+    upkeep,
+)
 from assay.traces import pages as traces_pages
 from assay.traces.dialects import DialectProjector, Pricing
 from assay.traces.live import LiveTail
@@ -108,6 +118,7 @@ class Assay:
         self.providers.build_all()
         await asyncio.gather(self.jobs.launch(), asyncio.to_thread(self.catalog.prices.read_ahead))
         self.collector.start()
+        self.schedule.start()
 
     def leave(self) -> None:
         """The server is about to stop: let those go who only watch."""
@@ -115,10 +126,10 @@ class Assay:
 
     async def stop(self) -> None:
         """Let running work end, keep what is in memory, close the files. Safe after a `start` that failed."""
-        for name in ("jobs", "providers"):
+        for name in ("schedule", "jobs", "providers"):
             part = getattr(self, name, None)
             if part is not None:
-                await (part.close() if name == "jobs" else part.aclose())
+                await (part.aclose() if name == "providers" else part.close())
         await asyncio.to_thread(self._close)
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
@@ -170,6 +181,17 @@ class Assay:
         self.task_calls = TaskCalls(ReleaseChooser())
         self.jobs = Jobs(jobs_engine.database_url(self.records, settings.data_path), self.records)
         self.jobs.register(EVAL_RUN, EvalRuns(self.records, self.caller).run)
+        self.upkeep = upkeep.Upkeep(self.records, self.span_store, self.spool, self.collector, settings)
+        self.jobs.register(upkeep.KIND, self.upkeep.run)
+        self.jobs.register(upkeep.PURGE, self.upkeep.purge)
+        self.schedule = Schedule(
+            self.jobs,
+            self.records,
+            upkeep.KIND,
+            project=PROJECT,
+            is_due=self.upkeep.is_due,
+            every_s=upkeep.EVERY_S,
+        )
         self.live = LiveTail(self.span_store)
         self.collector.on_collected(self.live.ring)
         max_body_bytes = int(settings.max_body_mb * _MIB)
@@ -204,6 +226,7 @@ class Assay:
                 "spool": self.spool,
                 "collector": self.collector,
                 "live": self.live,
+                "upkeep": self.upkeep,
                 "caller": self.caller,
                 "tally": self.tally,
                 "task_calls": self.task_calls,
@@ -223,7 +246,7 @@ class Assay:
 
     def troubles(self) -> list[tuple[str, str]]:
         """What keeps this server from doing all of its work: what it is, and what to do."""
-        found = health.troubles(self.spool, self.collector)
+        found = [*health.troubles(self.spool, self.collector), *self.upkeep.troubles()]
         if self.snapshot.stale_since is not None:
             found.append(
                 (
@@ -257,7 +280,7 @@ def readyz(assay: NamedDependency[Assay]) -> Response[bytes]:
     even then; what routes only those may look at `/healthz`."""
     troubles = assay.troubles()
     is_ready = assay.spool.refusal() is None
-    spool, collector = assay.spool.state, assay.collector.state
+    spool, collector, size = assay.spool.state, assay.collector.state, assay.upkeep.size
     body = {
         "status": "unready" if not is_ready else "degraded" if troubles else "ready",
         "troubles": [{"message": message, "hint": hint} for message, hint in troubles],
@@ -272,6 +295,7 @@ def readyz(assay: NamedDependency[Assay]) -> Response[bytes]:
             "last_error": collector.last_error,
             "quarantined": collector.quarantined,
         },
+        "storage": {"bytes": size.total_bytes, "limit_bytes": assay.upkeep.limit_bytes},
         "snapshot": {"version": assay.snapshot.current.version},
     }
     return Response(json.encode(body), status_code=200 if is_ready else 503, media_type="application/json")
@@ -313,4 +337,6 @@ HANDLERS = [
     *live_pages.handlers,
     *session_api.handlers,
     *session_pages.handlers,
+    *storage_api.handlers,
+    *storage_pages.handlers,
 ]

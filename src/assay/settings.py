@@ -55,6 +55,24 @@ TABLE: tuple[Setting, ...] = (
         "Undrained spool above this many MiB refuses telemetry with 503 until the collector catches up.",
     ),
     Setting("min_free_disk_mb", float, 64.0, "Free disk below this many MiB refuses telemetry with 503."),
+    Setting(
+        "content_days",
+        int,
+        30,
+        "Days from arrival that messages, previews and attributes are kept, unless a project chooses otherwise; 0 is for ever.",
+    ),
+    Setting(
+        "row_days",
+        int,
+        400,
+        "Days from arrival that rows with their figures are kept, unless a project chooses otherwise; 0 is for ever.",
+    ),
+    Setting(
+        "max_store_mb",
+        float,
+        None,
+        "Most MiB of disk for spans: above it the oldest content goes, then the oldest rows. Empty: no limit.",
+    ),
     Setting("content", str, "full", "`full` keeps messages with the spans, `none` keeps only figures."),
     Setting("session_hours", float, 168.0, "Hours until a browser login ends."),
     Setting(
@@ -80,6 +98,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_mb: float
     max_spool_mb: float
     min_free_disk_mb: float
+    content_days: int
+    row_days: int
+    max_store_mb: float | None
     content: Literal["full", "none"]
     session_hours: float
     allowed_hosts: str

@@ -7,6 +7,7 @@ it when it runs again; DBOS sees to it that it does run again. A job begins when
 from assay.jobs.context import JobContext
 from assay.jobs.ledger import get_job, list_jobs
 from assay.jobs.runner import Jobs
+from assay.jobs.schedule import Schedule
 from assay.jobs.types import Job, JobLine, Status
 
-__all__ = ["Job", "JobContext", "JobLine", "Jobs", "Status", "get_job", "list_jobs"]
+__all__ = ["Job", "JobContext", "JobLine", "Jobs", "Schedule", "Status", "get_job", "list_jobs"]

@@ -93,6 +93,10 @@ class Jobs:
         with self._records.read() as tx:
             return store.get(tx, project, job_id)
 
+    def is_on_its_way(self, tx: Connection, kind: str) -> bool:
+        """Whether a job of this kind has not ended, in any project."""
+        return any(job.kind == kind for job in store.unfinished(tx))
+
     def cancel(self, project: str, job_id: str) -> Job:
         """Ask a job to stop. A running one has `CANCEL_GRACE_S` to return, then it is interrupted."""
         with self._records.write() as tx:

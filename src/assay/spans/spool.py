@@ -235,6 +235,12 @@ class Spool:
             with self._lock:
                 self._sealed.pop(first, None)
 
+    def begin_segment(self) -> None:
+        """Let the next record begin a new file, so that the one until now can be deleted once it is collected."""
+        with self._lock:
+            if self._written.offset and not self._closed:
+                self._must_switch = True
+
     def close(self) -> None:
         """Fsync, stop the thread and let go of the directory. Appending afterwards returns None."""
         with self._lock:
