@@ -49,12 +49,14 @@ from assay.kit import json
 from assay.playground import api as playground_api
 from assay.playground import pages as playground_pages
 from assay.prompts import api as prompts_api
+from assay.prompts import pages as prompts_pages
 from assay.providers.registry import Providers
 from assay.providers.transport import NetworkTransport
 from assay.records import Records
 from assay.releases import RELEASES, ReleaseChooser, apply_releases
 from assay.releases import api as releases_api
 from assay.releases import pages as releases_pages
+from assay.search import api as search_api
 from assay.settings import Settings
 from assay.snapshot import SnapshotSource
 from assay.spans import Collector, DuckDBStore, Spool
@@ -88,6 +90,7 @@ ROOMS = (
     "traces",
     "catalog",
     "playground",
+    "prompts",
     "releases",
     "datasets",
     "evals",
@@ -328,8 +331,10 @@ HANDLERS = [
     *playground_api.handlers,
     *playground_pages.handlers,
     *prompts_api.handlers,
+    *prompts_pages.handlers,
     *releases_api.handlers,
     *releases_pages.handlers,
+    *search_api.handlers,
     *otlp_api.handlers,
     *tasks_api.handlers,
     *traces_api.handlers,

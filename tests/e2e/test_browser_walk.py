@@ -32,13 +32,29 @@ HOSTILE = "<script>document.title='owned'</script><img src=/owned onerror=\"docu
 """A review that a page must show, never obey; the model says it back."""
 
 VERDICT = re.compile(r"The candidate is better by \+[2-9]\d\.\d.points \[95.%: .*McNemar.*n.=.61")
-PLACES = ("Overview", "Live", "Traces", "Sessions", "Playground", "Tasks", "Datasets", "Runs", "Decisions", "Models", "Jobs", "Keys", "Settings")
+PLACES = (
+    "Overview",
+    "Live",
+    "Traces",
+    "Sessions",
+    "Playground",
+    "Prompts",
+    "Tasks",
+    "Datasets",
+    "Runs",
+    "Decisions",
+    "Models",
+    "Jobs",
+    "Keys",
+    "Settings",
+)
 EMPTY = {
     "Overview": "No calls in this time",
     "Live": "Waiting for the first call",
     "Traces": "No traces in this time",
     "Sessions": "No sessions in this time",
     "Playground": "No model can be called yet",
+    "Prompts": "No prompt yet",
     "Tasks": "No task yet",
     "Datasets": "No dataset yet",
     "Runs": "No runs yet",

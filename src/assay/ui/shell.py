@@ -85,6 +85,7 @@ NAVIGATION = (
     NavItem(later("Traces"), "/traces", "t", "traces"),
     NavItem(later("Sessions"), "/sessions", "s", "sessions"),
     NavItem(later("Playground"), "/playground", "p", "playground", begins=True, for_roles=EDITING),
+    NavItem(later("Prompts"), "/prompts", "m", "prompts"),
     NavItem(later("Tasks"), "/tasks", "k", "tasks"),
     NavItem(later("Datasets"), "/datasets", "d", "datasets"),
     NavItem(later("Runs"), "/runs", "r", "runs", also=("/comparisons",)),
@@ -126,6 +127,11 @@ class Shell:
         self.places = places
         self.banners = banners
 
+    def open_to(self, who: Person | None) -> list[NavItem]:
+        """The places that somebody's navigation shows."""
+        role = None if who is None else who.role
+        return [item for item in self.nav if not item.for_roles or role in item.for_roles]
+
     def render(
         self, request: Request[Any, Any, Any], template: str, context: msgspec.Struct, *, title: str
     ) -> str:
@@ -136,11 +142,7 @@ class Shell:
         surroundings = {
             "title": title,
             "path": path,
-            "nav": [
-                (item, item.holds(path))
-                for item in self.nav
-                if not item.for_roles or (who is not None and who.role in item.for_roles)
-            ],
+            "nav": [(item, item.holds(path)) for item in self.open_to(who)],
             "principal": who,
             "places": self.places(request),
             "csrf_token": self.csrf_token(request),
