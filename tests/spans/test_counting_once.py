@@ -196,6 +196,10 @@ def test_a_trace_shows_what_the_first_span_says_that_says_it(store: DuckDBStore,
             trace_id=TRACE, span_id="c" * 16, parent_id="a" * 16, model="large", user_id="bob", start_ns=at_ns + 3,
             end_ns=at_ns + 4, input=(b'"last question"',), output=(b'"last answer"',),
         ),
+        make_span(
+            trace_id=TRACE, span_id="d" * 16, parent_id="a" * 16, kind=SpanKind.TOOL, model=None, mapping="otel/1", start_ns=at_ns,
+            end_ns=at_ns + 9, input=(b'{"city": "Oslo"}',), output=(b'"grey"',),
+        ),
     )  # fmt: skip
 
     (trace,) = store.list_traces(EVERYTHING).items

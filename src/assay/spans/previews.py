@@ -6,6 +6,8 @@ import msgspec
 
 LENGTH = 200
 _ENOUGH = 4 * LENGTH
+_WORDED = ("content", "text", "input_text", "refusal")
+_SAYING = frozenset(("role", *_WORDED))
 _decoder = msgspec.json.Decoder()
 
 
@@ -24,6 +26,10 @@ def _text(message: bytes) -> str:
         value = _decoder.decode(message)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return _short(message[:_ENOUGH].decode("utf-8", "replace"))
+    if isinstance(value, dict) and _SAYING.isdisjoint(value):
+        return _short(
+            message[:_ENOUGH].decode("utf-8", "replace")
+        )  # no message: a tool's arguments, a document, a state
     return _short(_words(value))
 
 
@@ -36,7 +42,7 @@ def _words(value: Any) -> str:
         return ""
     if isinstance(text := value.get("content"), str) and text:
         return text
-    for key in ("content", "text", "input_text", "refusal"):
+    for key in _WORDED:
         if words := _words(value.get(key)):
             return words
     if isinstance(calls := value.get("tool_calls"), list):

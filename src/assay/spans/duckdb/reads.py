@@ -57,6 +57,8 @@ _FIGURES = f"""
     quantile_cont((end_ns - start_ns) / 1e6, [0.5, 0.95]) FILTER (status = 'ok'),
     quantile_cont((first_output_ns - start_ns) / 1e6, [0.5, 0.95]) FILTER (status = 'ok' AND first_output_ns IS NOT NULL)
 """
+_WEIGHT = "CASE WHEN parent_id IS NULL THEN 200000000000000000 WHEN kind = 'model' THEN 100000000000000000 ELSE 0 END::HUGEINT"
+"""Nanoseconds, some years of them: what a trace was asked and answered is said by its root, else by its calls, else by any."""
 _TRACES = f"""
     WITH hits AS (SELECT unnest(?) AS trace_id)
     SELECT trace_id, min(start_ns), max(end_ns), count(*), count(*) FILTER ({FAILED} AND kind <> 'attempt'),
@@ -66,8 +68,8 @@ _TRACES = f"""
         first({{name: name, kind: kind}} ORDER BY parent_id IS NOT NULL, kind = 'attempt', start_ns, live_spans.row_id),
         {{model: arg_min(model, start_ns), task: arg_min(task, start_ns), variant: arg_min(variant, start_ns),
             user_id: arg_min(user_id, start_ns), session_id: arg_min(session_id, start_ns),
-            input_preview: coalesce(arg_min(nullif(input_preview, ''), start_ns), ''),
-            output_preview: coalesce(arg_max(nullif(output_preview, ''), end_ns), '')}}
+            input_preview: coalesce(arg_min(nullif(input_preview, ''), start_ns - {_WEIGHT}), ''),
+            output_preview: coalesce(arg_max(nullif(output_preview, ''), end_ns + {_WEIGHT}), '')}}
     FROM live_spans JOIN hits USING (trace_id) LEFT JOIN covered ON covered.row_id = live_spans.row_id
     WHERE project = ? AND start_ns >= ? AND start_ns < ?
     GROUP BY trace_id
