@@ -24,6 +24,7 @@ from assay.commands import (
     projects,
     prompts,
     releases,
+    storage,
     tasks,
     traces,
     users,
@@ -45,7 +46,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for noun in (audit, datasets, eval, keys, models, projects, prompts, releases, tasks, traces, users):
+for noun in (audit, datasets, eval, keys, models, projects, prompts, releases, storage, tasks, traces, users):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 app.command()(demo.demo)
 
