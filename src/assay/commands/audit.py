@@ -12,6 +12,11 @@ from assay.kit.json import pretty
 app = typer.Typer(help="Who changed what, when, and from where.", no_args_is_help=True)
 
 
+@app.callback()
+def noun() -> None:
+    """Who changed what, when, and from where."""
+
+
 @app.command("list")
 def list_all(
     ctx: typer.Context,
