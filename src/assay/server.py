@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import ipaddress
 import os
 import socket
 import threading
@@ -17,7 +18,7 @@ import uvicorn
 
 from assay.app import Assay
 from assay.directory import Directory, find_socket
-from assay.errors import Unusable
+from assay.errors import BadRequest, Unusable
 from assay.gateway.connection import Connection
 from assay.settings import Settings
 
@@ -129,7 +130,8 @@ class _Server(uvicorn.Server):
             interface="asgi3",
             lifespan="off",
             ws="none",
-            proxy_headers=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=_proxies(settings.trusted_proxies),
             date_header=False,
             log_config=None,
             access_log=False,
@@ -165,6 +167,21 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or (self._stop is not None and self._stop.is_set())
+
+
+def _proxies(written: str) -> list[str]:
+    """Raises `BadRequest` naming what is no address: uvicorn would take it for a name that nobody has."""
+    proxies = []
+    for each in filter(None, map(str.strip, written.split(","))):
+        try:
+            proxies.append(str(ipaddress.ip_network(each, strict=False)))
+        except ValueError as error:
+            raise BadRequest(
+                f"trusted_proxies has {each!r}, which is neither an address nor a network",
+                param="trusted_proxies",
+                hint="Write e.g. 127.0.0.1 or 10.0.0.0/8.",
+            ) from error
+    return proxies
 
 
 def _listen(host: str, port: int) -> socket.socket:

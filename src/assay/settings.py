@@ -81,6 +81,12 @@ TABLE: tuple[Setting, ...] = (
         "",
         "Further host names, comma separated, under which the UI may be reached (against DNS rebinding).",
     ),
+    Setting(
+        "trusted_proxies",
+        str,
+        "",
+        "Addresses or networks of proxies, comma separated, whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+    ),
     Setting("shutdown_s", float, 20.0, "Seconds that running calls get to finish after SIGTERM."),
     Setting("log_level", str, "info", "debug, info, warning or error."),
 )
@@ -104,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     content: Literal["full", "none"]
     session_hours: float
     allowed_hosts: str
+    trusted_proxies: str
     shutdown_s: float
     log_level: Literal["debug", "info", "warning", "error"]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from assay.directory import holder
@@ -175,3 +176,29 @@ def _shared(start: Callable[..., Any]) -> Any:
     if not _SHARED:
         _SHARED.append(start().ready())
     return _SHARED[0]
+
+
+FORWARDED = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.9"}
+
+
+@pytest.mark.parametrize(("setting", "is_believed"), [("127.0.0.1, 10.0.0.0/8", True), ("10.0.0.0/8", False)])
+def test_only_a_trusted_proxy_says_who_the_client_is_and_that_there_is_tls(
+    start_assay: Callable[..., Any], setting: str, is_believed: bool
+) -> None:
+    server = start_assay(f'[server]\ntrusted_proxies = "{setting}"\n').ready()
+    with httpx.Client(base_url=server.url, headers=FORWARDED) as proxy:
+        answer = proxy.post("/login", data={"key": server.key})
+        assert answer.status_code == 303
+        assert ("Secure" in answer.headers["set-cookie"]) == is_believed
+        session = answer.headers["set-cookie"].partition(";")[0]
+        (login,) = proxy.get("/api/logins", headers={"cookie": session}).raise_for_status().json()["items"]
+    assert login["address"] == ("203.0.113.9" if is_believed else "127.0.0.1")
+    assert server.stop() == 0
+
+
+def test_a_proxy_that_is_no_address_is_named(tmp_path: Path) -> None:
+    started = run("up", "--port", "0", cwd=tmp_path, ASSAY_TRUSTED_PROXIES="127.0.0.1, the proxy")
+    assert started.returncode == 70
+    assert "'the proxy'" in started.stderr
+    assert "10.0.0.0/8" in started.stderr
+    assert "Traceback" not in started.stderr
