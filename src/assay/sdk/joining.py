@@ -10,6 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.trace import Link, SpanContext, SpanKind
 from opentelemetry.trace.status import StatusCode
+from typing_extensions import override
 
 from assay.sdk import labels
 from assay.sdk.outbox import Outbox
@@ -50,13 +51,16 @@ class Listener(SpanProcessor):
         self._outbox = outbox
         self._keep = keep
 
+    @override
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if (told := labels.attributes()) is not None:
             quietly(span.set_attributes, told)
 
+    @override
     def on_end(self, span: ReadableSpan) -> None:
         quietly(self._hear, span)
 
+    @override
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._outbox.flush(timeout_millis / 1000)
 

@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace.propagation import get_current_span
 from opentelemetry.trace.status import Status, StatusCode
 from opentelemetry.util._decorator import _agnosticcontextmanager
+from typing_extensions import override
 
 from assay.kit import ids
 from assay.sdk import labels
@@ -125,12 +126,14 @@ class LightSpan(api.Span):
         self.start_ns = time.time_ns() if start_ns is None else start_ns
         self._began = time.perf_counter_ns()
 
+    @override
     def end(self, end_time: int | None = None) -> None:
         if not self.end_ns:
             # By the monotonic clock: the wall clock may be set while the span is open.
             self.end_ns = end_time or self.start_ns + time.perf_counter_ns() - self._began
             self._sink.offer(self)
 
+    @override
     def get_span_context(self) -> api.SpanContext:
         if self._told is None:
             self._told = api.SpanContext(
@@ -138,9 +141,11 @@ class LightSpan(api.Span):
             )
         return self._told
 
+    @override
     def is_recording(self) -> bool:
         return not self.end_ns
 
+    @override
     def set_attribute(self, key: str, value: Any) -> None:
         if self.end_ns or (len(self.attributes) >= MAX_ATTRIBUTES and key not in self.attributes):
             return
@@ -157,10 +162,12 @@ class LightSpan(api.Span):
         if not self.end_ns:
             self.attributes[key] = text
 
+    @override
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         for key, value in attributes.items():
             self.set_attribute(key, value)
 
+    @override
     def add_event(
         self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
     ) -> None:
@@ -168,14 +175,17 @@ class LightSpan(api.Span):
             cleaned = {key: _cleaned(value, self._limit) for key, value in (attributes or {}).items()}
             self.events.append(Happening(name, timestamp or time.time_ns(), cleaned))
 
+    @override
     def add_link(self, context: api.SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         if not self.end_ns and len(self.links) < MAX_EVENTS:
             self.links.append(api.Link(context, attributes))
 
+    @override
     def update_name(self, name: str) -> None:
         if not self.end_ns:
             self.name = name
 
+    @override
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         code, message = (
             (status.status_code, status.description) if isinstance(status, Status) else (status, description)
@@ -184,6 +194,7 @@ class LightSpan(api.Span):
             self.status = code
             self.status_message = message if code is StatusCode.ERROR else None
 
+    @override
     def record_exception(
         self,
         exception: BaseException,
@@ -212,6 +223,7 @@ class LightTracer(api.Tracer):
         self._limit = limit
         self._apart = apart
 
+    @override
     def start_span(
         self,
         name: str,
@@ -248,6 +260,7 @@ class LightTracer(api.Tracer):
             span.links = list(links)[:MAX_EVENTS]
         return span
 
+    @override
     @_agnosticcontextmanager
     def start_as_current_span(
         self,
@@ -287,6 +300,7 @@ class LightProvider(api.TracerProvider):
         self._limit = limit
         self._apart = apart
 
+    @override
     def get_tracer(
         self,
         instrumenting_module_name: str,
