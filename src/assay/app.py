@@ -183,7 +183,11 @@ class Assay:
         )
         self.task_calls = TaskCalls(ReleaseChooser())
         self.jobs = Jobs(jobs_engine.database_url(self.records, settings.data_path), self.records)
-        self.jobs.register(EVAL_RUN, EvalRuns(self.records, self.caller).run)
+        self.jobs.register(
+            EVAL_RUN,
+            EvalRuns(self.records, self.caller).run,
+            page=lambda arguments: f"/runs/{arguments['run_id']}",
+        )
         self.upkeep = upkeep.Upkeep(self.records, self.span_store, self.spool, self.collector, settings)
         self.jobs.register(upkeep.KIND, self.upkeep.run)
         self.jobs.register(upkeep.PURGE, self.upkeep.purge)

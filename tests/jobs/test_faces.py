@@ -1,5 +1,6 @@
 """The API and the pages of jobs, over kept rows; what runs them is tested beside this."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from assay.access import KEYS, PROJECT, SESSIONS, Role, create_key, prepare
 from assay.access.guards import csrf_token, person
 from assay.jobs import Jobs, Status, api, pages, store
 from assay.jobs.engine import database_url
+from assay.kit.clock import SYSTEM
 from assay.records import Records
 from assay.snapshot import SnapshotSource
 from assay.ui import shell
@@ -31,7 +33,7 @@ class House:
             prepare(tx, "an-admin-key-for-the-tests")
             self.keys = {role: create_key(tx, PROJECT, name=role, role=role)[1] for role in Role}
         self.jobs = Jobs(database_url(self.records, directory), self.records)
-        self.jobs.register("eval_run", nothing)
+        self.jobs.register("eval_run", nothing, page=lambda arguments: f"/tasks/{arguments['task']}")
         surroundings = shell.Shell(
             shell.environment(["jobs"]), nav=shell.NAVIGATION, person=person, csrf_token=csrf_token
         )
@@ -135,3 +137,64 @@ def test_a_job_is_cancelled_from_its_page(house: House) -> None:
     answer = house.client.post(f"/jobs/{job_id}/cancel", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/jobs/{job_id}")
     assert house.jobs.get(PROJECT, job_id).status is Status.CANCELLED
+
+
+def test_a_job_that_ended_too_early_goes_on_from_its_page_or_the_api(house: House) -> None:
+    ended = {"ended_at_ns": 9, "started_at_ns": 5, "error": "It broke", "hint": "Mend it."}
+    job_id = house.add(status=Status.FAILED, done=3, total=9, **ended)
+    assert f'action="/jobs/{job_id}/resume"' in house.client.get(f"/jobs/{job_id}").text
+
+    answer = house.client.post(f"/jobs/{job_id}/resume", follow_redirects=False)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/jobs/{job_id}")
+    job = house.jobs.get(PROJECT, job_id)
+    assert (job.status, job.resumed, job.error, job.done, job.started_at_ns) == (
+        Status.QUEUED,
+        1,
+        None,
+        3,
+        None,
+    )
+    page = house.client.get(f"/jobs/{job_id}").text
+    assert "Resumed by" in page
+    assert "/resume" not in page
+    again = house.client.post(f"/api/jobs/{job_id}/resume")
+    assert (again.status_code, "is queued" in again.json()["error"]["message"]) == (409, True)
+    house.client.post(f"/api/jobs/{job_id}/cancel")
+    assert house.client.post(f"/api/jobs/{job_id}/resume").json()["resumed"] == 2
+    house.be(Role.VIEWER)
+    assert house.client.post(f"/api/jobs/{job_id}/resume").status_code == 403
+
+
+def test_the_list_is_narrowed_by_kind_and_status(house: House) -> None:
+    house.add(status=Status.SUCCEEDED)
+    house.add(status=Status.FAILED, error="It broke")
+
+    assert house.client.get("/jobs?status=failed").text.count('class="row-link"') == 1
+    assert "It broke" in house.client.get("/jobs?kind=eval_run").text
+    assert "No job like these" in house.client.get("/jobs?kind=other").text
+    assert house.client.get("/jobs?status=lost").status_code == 400
+
+
+def test_a_running_log_grows_line_by_line(house: House) -> None:
+    job_id = house.add(status=Status.RUNNING)
+
+    page = house.client.get(f"/jobs/{job_id}").text
+    assert f'hx-get="/jobs/{job_id}/log?after=2"' in page
+    more = house.client.get(f"/jobs/{job_id}/log?after=1").text
+    assert "first" not in more
+    assert "&lt;script&gt;second" in more
+    assert 'id="line-2"' in more
+    with house.records.write() as tx:
+        store.change(tx, PROJECT, job_id, status=Status.SUCCEEDED, ended_at_ns=9)
+    assert "hx-get" not in house.client.get(f"/jobs/{job_id}/log?after=2").text
+
+
+def test_a_job_says_how_long_it_takes_still_and_leads_to_its_subject(house: House) -> None:
+    now_ns = SYSTEM.now_ns()
+    job_id = house.add(status=Status.RUNNING, done=5, total=20, started_at_ns=now_ns - 10_000_000_000)
+
+    page = house.client.get(f"/jobs/{job_id}").text
+
+    assert re.search(r"Left, about</dt><dd>3\d\.\d.s", page)
+    assert 'href="/tasks/&lt;b&gt;polish' in page

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assay.errors import BadRequest, NotFound
+from assay.errors import BadRequest, Conflict, NotFound
 from assay.jobs import JobContext, Jobs, Status, list_jobs, runner
 from assay.jobs.engine import database_url
 from assay.jobs.ledger import log_of
@@ -244,5 +244,72 @@ def test_the_log_keeps_its_newest_thousand_lines(tmp_path: Path) -> None:
                 lines = log_of(tx, "default", job_id)
                 assert [lines[0].text, lines[-1].text, len(lines)] == ["501", "1500", 1000]
                 assert [line.number for line in log_of(tx, "default", job_id, after=1498)] == [1499, 1500]
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_failed_goes_on_where_it_stopped_also_after_a_restart(tmp_path: Path) -> None:
+    kept: list[int] = []
+    breaks = {"at": 2}
+
+    async def count(context: JobContext) -> dict[str, int]:
+        for number in range(len(kept), 5):
+            if number == breaks["at"]:
+                raise BadRequest("It broke", hint="Mend it.")
+            kept.append(number)
+            context.log(f"kept {number}")
+            context.progress(len(kept), 5)
+        return {"kept": len(kept)}
+
+    async def first() -> str:
+        async with launched(tmp_path, count=count) as jobs:
+            job_id = await jobs.start("count", project="default")
+            assert (await jobs.wait("default", job_id)).status is Status.FAILED
+            breaks["at"] = 3
+            await asyncio.to_thread(jobs.resume, "default", job_id, actor="ann")
+            job = await jobs.wait("default", job_id)
+            assert (job.status, job.resumed, job.done, job.error) == (Status.FAILED, 1, 3, "It broke")
+            breaks["at"] = -1
+            jobs._queue, queue = None, jobs._queue  # the process ends before the job is handed over
+            await asyncio.to_thread(jobs.resume, "default", job_id, actor="ann")
+            jobs._queue = queue
+            return job_id
+
+    async def second(job_id: str) -> None:
+        async with launched(tmp_path, count=count) as jobs:
+            job = await jobs.wait("default", job_id)
+            assert (job.status, job.result, job.resumed) == (Status.SUCCEEDED, {"kept": 5}, 2)
+            with pytest.raises(Conflict):
+                jobs.resume("default", job_id, actor="ann")
+            with jobs._records.read() as tx:
+                said = [line.text for line in log_of(tx, "default", job_id)]
+            assert said.count("Resumed by ann") == 2
+            assert [line for line in said if line.startswith("kept")] == [
+                f"kept {number}" for number in range(5)
+            ]
+
+    asyncio.run(second(asyncio.run(first())))
+
+
+def test_a_job_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        begun = asyncio.Event()
+        rounds: list[bool] = []
+
+        async def wait(context: JobContext) -> str:
+            rounds.append(context.cancelled())
+            begun.set()
+            if len(rounds) == 1:
+                await context.wait_cancelled()
+            return "done"
+
+        async with launched(tmp_path, wait=wait) as jobs:
+            job_id = await jobs.start("wait", project="default")
+            await begun.wait()
+            await asyncio.to_thread(jobs.cancel, "default", job_id)
+            assert (await jobs.wait("default", job_id)).status is Status.CANCELLED
+            await asyncio.to_thread(jobs.resume, "default", job_id, actor="ann")
+            job = await jobs.wait("default", job_id)
+            assert (job.status, job.result, rounds) == (Status.SUCCEEDED, "done", [False, False])
 
     asyncio.run(scenario())

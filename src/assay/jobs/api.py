@@ -54,6 +54,7 @@ class JobAnswer(msgspec.Struct, kw_only=True):
     created: str
     started: str | None
     ended: str | None
+    resumed: int
     log: list[LineAnswer] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -95,6 +96,14 @@ def cancel(
     return answer_of(jobs.cancel(principal.project, job_id))
 
 
+@post("/api/jobs/{job_id:str}/resume", guards=[requires(Right.EDIT)], status_code=200, sync_to_thread=True)
+def resume(
+    job_id: FromPath[str], principal: NamedDependency[Principal], jobs: NamedDependency[Jobs]
+) -> JobAnswer:
+    """Have a job go on that failed or was cancelled; what it has finished is not done again."""
+    return answer_of(jobs.resume(principal.project, job_id, actor=principal.name))
+
+
 def answer_of(job: Job) -> JobAnswer:
     """A job in the shape of the API."""
     return JobAnswer(
@@ -109,7 +118,8 @@ def answer_of(job: Job) -> JobAnswer:
         created=rfc3339(job.created_at_ns),
         started=None if job.started_at_ns is None else rfc3339(job.started_at_ns),
         ended=None if job.ended_at_ns is None else rfc3339(job.ended_at_ns),
+        resumed=job.resumed,
     )
 
 
-handlers = [list_all, show, cancel]
+handlers = [list_all, show, cancel, resume]

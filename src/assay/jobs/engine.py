@@ -36,9 +36,10 @@ class Queue:
         self._dbos = dbos
         self._workflow = workflow
 
-    async def hand_over(self, project: str, job_id: str) -> None:
-        """Have a job run. Handing one over that is there already changes nothing."""
-        with self._dbos.SetWorkflowID(job_id):
+    async def hand_over(self, project: str, job_id: str, *, resumed: int = 0) -> None:
+        """Have a job run. Handing one over that is there already changes nothing; each time that it is resumed it is another
+        piece of work for DBOS, which never runs again what has ended."""
+        with self._dbos.SetWorkflowID(f"{job_id}-{resumed}" if resumed else job_id):
             await self._dbos.DBOS.enqueue_workflow_async(_QUEUE, self._workflow, project, job_id)
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from assay.errors import Conflict
 from assay.jobs import store
 from assay.jobs.types import Job, JobLine, Status
 from assay.kit.clock import Clock
@@ -54,6 +55,37 @@ def list_jobs(
     before = None if cursor is None else from_cursor(cursor, tuple[str])[0]
     found = store.jobs_of(tx, project, kind=kind, status=status, before=before, limit=limit + 1)
     return Page(found[:limit], to_cursor(found[limit - 1].id) if len(found) > limit else None)
+
+
+def list_kinds(tx: Connection, project: str) -> list[str]:
+    """The kinds that a project has jobs of."""
+    return store.kinds_of(tx, project)
+
+
+def resume_job(tx: Connection, project: str, job_id: str, *, actor: str, clock: Clock) -> Job:
+    """Have a job go on that failed or was stopped: what it has finished stays. Raises `Conflict` for any other."""
+    job = store.get(tx, project, job_id)
+    is_open = store.reopen(
+        tx,
+        project,
+        job_id,
+        status=Status.QUEUED,
+        resumed=job.resumed + 1,
+        cancel_asked=False,
+        started_at_ns=None,
+        ended_at_ns=None,
+        error=None,
+        hint=None,
+        result=None,
+    )
+    if not is_open:
+        raise Conflict(
+            f"The job {job_id!r} is {job.status.value}: only one that failed or was cancelled can go on",
+            hint="Start another one.",
+        )
+    store.add_lines(tx, project, job_id, [(clock.now_ns(), f"Resumed by {actor}")])
+    touch(tx, TOUCHED)
+    return store.get(tx, project, job_id)
 
 
 def cancel_job(tx: Connection, project: str, job_id: str, *, clock: Clock) -> Job:

@@ -16,10 +16,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from assay.errors import AssayError, NotFound
+from assay.errors import AssayError, Conflict, NotFound
 from assay.jobs import engine, store
 from assay.jobs.context import JobContext
-from assay.jobs.ledger import TOUCHED, add_job, cancel_job
+from assay.jobs.ledger import TOUCHED, add_job, cancel_job, resume_job
 from assay.jobs.types import Job, Status
 from assay.kit.clock import SYSTEM, Clock
 from assay.records import Records
@@ -41,6 +41,7 @@ class Jobs:
         self._records = records
         self._clock = clock
         self._functions: dict[str, JobFunction] = {}
+        self._pages: dict[str, Callable[[dict[str, Any]], str | None]] = {}
         self._running: dict[str, JobContext] = {}
         self._handed: set[str] = set()
         self._wake = asyncio.Event()
@@ -48,11 +49,15 @@ class Jobs:
         self._queue: engine.Queue | None = None
         self._dispatcher: asyncio.Task[None] | None = None
 
-    def register(self, kind: str, function: JobFunction) -> None:
-        """Say what runs jobs of this kind; before `launch`."""
+    def register(
+        self, kind: str, function: JobFunction, *, page: Callable[[dict[str, Any]], str | None] | None = None
+    ) -> None:
+        """Say what runs jobs of this kind, before `launch`; and from the arguments, where the page of their subject is."""
         if kind in self._functions:
             raise ValueError(f"{kind!r} is registered already")
         self._functions[kind] = function
+        if page is not None:
+            self._pages[kind] = page
 
     async def launch(self) -> None:
         """Start running jobs, first those that an earlier process left unfinished."""
@@ -102,6 +107,20 @@ class Jobs:
         with self._records.write() as tx:
             return cancel_job(tx, project, job_id, clock=self._clock)
 
+    def resume(self, project: str, job_id: str, *, actor: str) -> Job:
+        """Have a job go on that failed or was cancelled. Raises `Conflict` for any other, and for one of a kind that this
+        release does not know."""
+        with self._records.write() as tx:
+            job = resume_job(tx, project, job_id, actor=actor, clock=self._clock)
+            if job.kind not in self._functions:
+                raise Conflict(f"This release has no kind of job {job.kind!r}")
+            return job
+
+    def page_of(self, job: Job) -> str | None:
+        """The page of what a job is about, if its kind says where that is."""
+        page = self._pages.get(job.kind)
+        return None if page is None else page(job.arguments)
+
     async def wait(self, project: str, job_id: str, *, poll_s: float = 0.1) -> Job:
         """Wait until a job has ended."""
         while True:
@@ -124,7 +143,7 @@ class Jobs:
                 if job.cancel_asked and job.id in self._running:
                     self._running[job.id].ask_to_stop()
                 if job.id not in self._handed and self._queue is not None:
-                    await self._queue.hand_over(job.project, job.id)
+                    await self._queue.hand_over(job.project, job.id, resumed=job.resumed)
                     self._handed.add(job.id)
 
     def _unfinished(self) -> list[Job]:

@@ -45,12 +45,13 @@ jobs = Table(
     Column("created_at_ns", BigInteger, nullable=False),
     Column("started_at_ns", BigInteger),
     Column("ended_at_ns", BigInteger),
+    Column("resumed", BigInteger, nullable=False, server_default="0"),
     Index("ix_jobs_project_status", "project", "status"),
     info=audited(
         "job",
         subject=("kind", "id"),
-        shows=("cancel_asked",),
-        verbs={"cancel_asked": ("cancelled", "resumed")},
+        shows=("resumed", "cancel_asked"),
+        verbs={"resumed": ("resumed", "resumed"), "cancel_asked": ("cancelled", "resumed")},
     ),
 )
 
@@ -114,6 +115,19 @@ def change(tx: Connection, project: str, job_id: str, **values: Any) -> bool:
     """Set columns of a job that has not ended; says whether it had not."""
     chosen = (jobs.c.project == project, jobs.c.id == job_id, jobs.c.status.in_(_UNFINISHED))
     return tx.execute(update(jobs).where(*chosen).values(**values)).rowcount == 1
+
+
+def reopen(tx: Connection, project: str, job_id: str, **values: Any) -> bool:
+    """Set columns of a job that has failed or was cancelled; says whether it had."""
+    ended = jobs.c.status.in_((Status.FAILED, Status.CANCELLED))
+    chosen = (jobs.c.project == project, jobs.c.id == job_id, ended)
+    return tx.execute(update(jobs).where(*chosen).values(**values)).rowcount == 1
+
+
+def kinds_of(tx: Connection, project: str) -> list[str]:
+    """The kinds that a project has jobs of, by name."""
+    query = select(jobs.c.kind).where(jobs.c.project == project).distinct().order_by(jobs.c.kind)
+    return list(tx.execute(query).scalars())
 
 
 def add_lines(tx: Connection, project: str, job_id: str, texts: Sequence[tuple[int, str]]) -> None:

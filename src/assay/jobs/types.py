@@ -39,6 +39,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ns: int
     started_at_ns: int | None = None
     ended_at_ns: int | None = None
+    resumed: int = 0
+    """how often it went on after it had ended"""
+
+    @property
+    def may_resume(self) -> bool:
+        """Whether it ended before it was done."""
+        return self.status in (Status.FAILED, Status.CANCELLED)
 
 
 class JobLine(msgspec.Struct, frozen=True):
