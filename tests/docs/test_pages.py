@@ -11,6 +11,7 @@ NOT_RUN = {
     "CONTRIBUTING.md": "sets up what the tests themselves stand on",
     "README.md": "minutes with a real model; tests/demo plays it with a simulated one",
     "README.zh-CN.md": "minutes with a real model; tests/demo plays it with a simulated one",
+    "docs/guides/run-it-on-a-server.md": "needs root and a machine of its own",
     "docs/guides/trace-an-app-i-cannot-change.md": "the packages are installed for the tests",
     "docs/install.md": "sets up what the tests themselves stand on",
     "docs/testing.md": "serves until it is stopped",
