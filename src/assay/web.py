@@ -247,7 +247,11 @@ def _body(error: AssayError, request_id: str | None) -> bytes:
 
 
 def _wants_json(request: Request[Any, Any, Any]) -> bool:
-    return request.url.path.startswith(("/api/", "/v1/")) or request.url.path in ("/healthz", "/readyz", "/metrics")
+    return request.url.path.startswith(("/api/", "/v1/")) or request.url.path in (
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    )
 
 
 def _here(request: Request[Any, Any, Any]) -> str:

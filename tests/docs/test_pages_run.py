@@ -65,7 +65,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with an `assay` that starts at once."""
     folder = tmp_path_factory.mktemp("bin")
     lay_command(folder, folder / "socket")
-    program = [sys.executable, "-m", "tests.docs.forking", folder / "socket"]
+    program = [sys.executable, "-m", "tests.docs.forking", str(folder / "socket")]
     forking = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert forking.stdout is not None
     assert forking.stdout.readline() == "ready\n"

@@ -24,6 +24,7 @@ from assay.spans import Collector, DuckDBStore, Quarantine, Spool
 from assay.spans.types import SpanFilter
 from assay.testing import FakeClock
 from assay.traces import storage_api, storage_pages, upkeep
+from assay.traces import store as policies
 from assay.traces.upkeep import Upkeep
 from assay.ui import shell
 from assay.wire.spans import Span
@@ -329,5 +330,5 @@ def test_a_policy_survives_in_the_records(open_house: Callable[..., House]) -> N
     with house.client() as client:
         client.put("/api/retention", json={"content_days": None, "row_days": None, "imports": True})
     with house.records.read() as tx:
-        (policy,) = upkeep.policies.policies(tx).values()
+        (policy,) = policies.policies(tx).values()
     assert msgspec.structs.astuple(policy) == (None, None, True)

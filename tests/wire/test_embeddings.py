@@ -88,7 +88,7 @@ def test_dimensions_that_are_no_finite_number_are_refused(number: str) -> None:
 def test_an_answer_is_counted_and_measured_whatever_its_encoding() -> None:
     vectors = [array("f", [0.5, -0.25, 1.0]), array("f", [0.0, 2.0, -4.0])]
     for encoding in ("float", "base64"):
-        raw = encode_embeddings(vectors, model="m", tokens=7, encoding_format=encoding)  # type: ignore[arg-type]
+        raw = encode_embeddings(vectors, model="m", tokens=7, encoding_format=encoding)
         answer = decode_embeddings(raw)
         assert (answer.count, answer.dimensions, answer.model) == (2, 3, "m")
         assert answer.usage == Usage(input=7)
