@@ -48,6 +48,8 @@ from assay.jobs import pages as jobs_pages
 from assay.kit import json
 from assay.playground import api as playground_api
 from assay.playground import pages as playground_pages
+from assay.operations import api as operations_api
+from assay.operations.backup import Backups
 from assay.prompts import api as prompts_api
 from assay.prompts import pages as prompts_pages
 from assay.providers.registry import Providers
@@ -199,6 +201,9 @@ class Assay:
             is_due=self.upkeep.is_due,
             every_s=upkeep.EVERY_S,
         )
+        self.backups = Backups(
+            settings.data_path, self.records, self.span_store, self.spool, self.collector
+        )
         self.live = LiveTail(self.span_store)
         self.collector.on_collected(self.live.ring)
         max_body_bytes = int(settings.max_body_mb * _MIB)
@@ -234,6 +239,7 @@ class Assay:
                 "collector": self.collector,
                 "live": self.live,
                 "upkeep": self.upkeep,
+                "backups": self.backups,
                 "caller": self.caller,
                 "tally": self.tally,
                 "task_calls": self.task_calls,
@@ -332,6 +338,7 @@ HANDLERS = [
     *evals_pages.handlers,
     *jobs_api.handlers,
     *jobs_pages.handlers,
+    *operations_api.handlers,
     *playground_api.handlers,
     *playground_pages.handlers,
     *prompts_api.handlers,

@@ -16,6 +16,7 @@ from rich.console import Console
 import assay
 from assay.commands import (
     audit,
+    backup,
     datasets,
     demo,
     eval,
@@ -49,6 +50,8 @@ app = typer.Typer(
 for noun in (audit, datasets, eval, keys, models, projects, prompts, releases, storage, tasks, traces, users):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 app.command()(demo.demo)
+app.command()(backup.backup)
+app.command()(backup.restore)
 
 _USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]  # its own name for it is private
 errors_console = Console(stderr=True)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import typer
 
-from assay.errors import Unauthorized
+from assay.errors import MissingExtra, Unauthorized
 from assay.sdk.client import Client
 
 
@@ -21,6 +23,16 @@ class Invocation(msgspec.Struct):
     serve: Callable[[Path], AbstractContextManager[Path]]
     """Opens a data directory in this process and gives the path of its socket."""
     project: str | None = None
+
+
+def room(name: str, wanted: str) -> ModuleType:
+    """A room of the server that a command uses in this process. Raises `MissingExtra` where only the client is installed."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("assay"):
+            raise
+        raise MissingExtra(wanted, extra="server") from error
 
 
 def connect(ctx: typer.Context) -> Client:

@@ -7,7 +7,8 @@ transaction. A crash at any point leaves either both or neither; what is read ag
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import msgspec
@@ -113,6 +114,12 @@ class Collector:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing moves from the spool to the store meanwhile; keep it short."""
+        with self._collecting:
+            yield
 
     async def drain(self, *, timeout_s: float = 30.0) -> None:
         """Return when everything appended so far can be read from the store. Raises `Unavailable` when it takes longer."""
