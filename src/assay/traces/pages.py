@@ -49,6 +49,7 @@ class TracesContext(msgspec.Struct, frozen=True, kw_only=True):
     choices: dict[str, list[tuple[str, str]]]
     is_filtered: bool
     marks: dict[str, Marks]
+    address: str
     problem: BadRequest | None
 
 
@@ -109,6 +110,7 @@ def list_traces(
         )
         if traces
         else {},
+        address=str(request.base_url).rstrip("/"),
         problem=problem,
     )
     return shell.page(request, "traces/list.html", context, title="Traces", status=400 if problem else 200)
