@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 GROUND = "errors kit settings directory wire templates sdk stats detect charts ui records snapshot access audit spans jobs decisions files"
 ONE_PATH = "providers catalog calls"
 FEATURES = "traces prompts scorers retrieval datasets tasks playground evals batches"
-DECISIONS = "releases experiments monitors tuning search"
+DECISIONS = "releases experiments monitors tuning search operations"
 FACES = "gateway testing web metrics app server demo commands cli __main__"
 ORDER = f"{GROUND} {ONE_PATH} {FEATURES} {DECISIONS} {FACES}".split()
 ASSEMBLERS = {"app", "cli", "server"}

@@ -5,7 +5,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -79,7 +79,7 @@ def _write(pieces: Iterator[bytes], part: Path, *, as_file: bool) -> None:
                 file.write(piece)
         return
     part.mkdir(mode=0o700)
-    with tarfile.open(fileobj=_Read(pieces), mode="r|") as archive:
+    with tarfile.open(fileobj=cast("IO[bytes]", _Read(pieces)), mode="r|") as archive:
         archive.extractall(part, filter="data")
 
 

@@ -84,10 +84,10 @@ def _members(source: Path) -> Iterator[tuple[str, IO[bytes]]]:
         raise BadRequest(f"There is no backup {str(source)!r}", param="source")
     with tarfile.open(source, "r:") as archive:
         for member in archive:
-            file = archive.extractfile(member) if member.isreg() else None
-            if file is None:
+            opened = archive.extractfile(member) if member.isreg() else None
+            if opened is None:
                 raise Unusable(f"The backup holds {member.name!r}, which is no plain file")
-            yield member.name, file
+            yield member.name, opened
 
 
 def _take(file: IO[bytes], into: Path | None) -> Entry:
