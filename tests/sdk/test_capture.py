@@ -126,8 +126,15 @@ def test_what_is_left_out_is_counted() -> None:
     assert json.loads(as_json({str(n): n for n in range(100)}, 44)[0])["…"].endswith("more")
 
 
-def test_a_huge_value_costs_no_more_than_its_bound() -> None:
-    value = {"documents": [{"text": "word " * 1_000} for _ in range(20_000)]}
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"documents": [{"text": "word " * 1_000} for _ in range(200_000)]},
+        {str(number): {"text": "word"} for number in range(200_000)},
+    ],
+    ids=["a long list", "a long object"],
+)
+def test_a_huge_value_costs_no_more_than_its_bound(value: Any) -> None:
     began = time.thread_time()
     text, cut = as_json(value, 10_000)
     assert cut

@@ -114,6 +114,24 @@ def test_their_sampler_decides_when_joined_and_not_when_apart(receiver: Receiver
     assert [span.name for span in receiver.spans] == ["step"]
 
 
+def test_a_span_that_they_record_and_do_not_sample_is_not_sent(receiver: Receiver) -> None:
+    code = """
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+
+class RecordOnly(Sampler):
+    def should_sample(self, *arguments, **options):
+        return SamplingResult(Decision.RECORD_ONLY)
+    def get_description(self):
+        return "records"
+
+set_up(sampler=RecordOnly())
+assay.init(URL, "sk-test")
+work()
+"""
+    run(receiver, code)
+    assert receiver.spans == []
+
+
 def test_which_of_their_spans_come_can_be_chosen(receiver: Receiver) -> None:
     code = """
 set_up()
