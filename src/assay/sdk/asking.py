@@ -29,7 +29,9 @@ class Asking:
         try:
             return json.decode(response.content)
         except msgspec.DecodeError as error:
-            raise errors.Upstream(f"{self._configuration.url}{path} answered something that is no JSON") from error
+            raise errors.Upstream(
+                f"{self._configuration.url}{path} answered something that is no JSON"
+            ) from error
 
     def post(self, path: str, body: Mapping[str, Any], *, timeout_s: float) -> httpx.Response:
         """A good answer, whole. Part of the current trace."""

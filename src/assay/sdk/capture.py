@@ -76,7 +76,9 @@ class _Copy:
             return value
         if isinstance(value, int):
             self.room -= 6
-            return int(value) if value.bit_length() < 1_024 else f"[an integer of {value.bit_length():,} bits]"
+            return (
+                int(value) if value.bit_length() < 1_024 else f"[an integer of {value.bit_length():,} bits]"
+            )
         if depth > _ENDLESS or self.room <= 0:
             self.cut = True
             return "…"
