@@ -1,5 +1,6 @@
 """Spans of one call are found by what stands above what, or by model, tokens and time."""
 
+import time
 from typing import Any
 
 import pytest
@@ -140,3 +141,23 @@ def test_only_foreign_calls_are_left_out_and_something_is_always_counted(rows: l
     assert twice <= {span.row_id for span in spans if span.is_call and span.is_foreign}
     own = [span for span in spans if span.is_call and not span.is_foreign]
     assert len(twice) < len([span for span in spans if span.is_call]) or not spans or not own
+
+
+def test_deep_and_long_traces_take_no_time_to_speak_of() -> None:
+    deep = [
+        request(number, f"s{number}", f"s{number - 1}" if number else None, (0, 10**6))
+        for number in range(20_000)
+    ]
+    calls = [
+        gateway(50_000 + number, f"g{number}", "s19999", (number, number + 1)) for number in range(2_000)
+    ]
+    llms = [
+        told(70_000 + number, f"l{number}", "root", at=(number, number + 1), tokens=(3, 4))
+        for number in range(2_000)
+    ]
+    began = time.process_time()
+
+    twice = told_twice([*deep, *calls, *llms])
+
+    assert len(twice) == 2_000
+    assert time.process_time() - began < 10

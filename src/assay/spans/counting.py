@@ -6,6 +6,7 @@ instrumentors (LangChain's) never make their span the current one, so that the H
 span, becomes its sibling; those are told by model, tokens and time.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -15,6 +16,8 @@ _SLACK_NS = 50_000_000
 """By how much a span may stand out of the one that encloses it: the program's clock is not the gateway's."""
 _SLACK_WITH_TOKENS_NS = 1_000_000_000
 """The same where both count the same tokens."""
+_MOST_AROUND = 200
+"""Foreign spans that are looked at for one call, of those that began last before it, and first after it."""
 
 
 class Told(NamedTuple):
@@ -47,7 +50,8 @@ def _in_trace(trace: Sequence[Told]) -> set[int]:
     twice = {span.row_id for span in calls if span.is_foreign and span.span_id in above}
     alone = [span for span in calls if span.is_foreign and span.row_id not in twice]
     if alone:
-        free = [span for span in calls if not span.is_foreign and not _is_below_a_call(span, by_id)]
+        below = _Below(by_id)
+        free = [span for span in calls if not span.is_foreign and not below.a_call(span)]
         twice |= _matched(alone, sorted(free, key=attrgetter("start_ns")), by_id)
     return twice
 
@@ -63,32 +67,53 @@ def _ancestors(calls: Sequence[Told], by_id: dict[str, Told]) -> set[str]:
     return above
 
 
-def _is_below_a_call(span: Told, by_id: dict[str, Told]) -> bool:
-    seen = {span.span_id}
-    parent = by_id.get(span.parent_id or "")
-    while parent is not None and parent.span_id not in seen:
-        if parent.is_call:
-            return True
-        seen.add(parent.span_id)
-        parent = by_id.get(parent.parent_id or "")
-    return False
+class _Below:
+    """What stands below a call; what was found once is remembered, so that a deep trace is climbed once."""
+
+    def __init__(self, by_id: dict[str, Told]) -> None:
+        self._by_id = by_id
+        self._known: dict[str, bool] = {}
+
+    def a_call(self, span: Told) -> bool:
+        """Whether a call stands somewhere above the span."""
+        climbed: list[str] = []
+        found = False
+        at: Told | None = span
+        while at is not None:
+            if at.span_id in self._known:
+                found = self._known[at.span_id]
+                break
+            climbed.append(at.span_id)
+            self._known[at.span_id] = False  # for one that is its own ancestor
+            at = self._by_id.get(at.parent_id or "")
+            if at is not None and at.is_call:
+                found = True
+                break
+        self._known.update(dict.fromkeys(climbed, found))
+        return found
 
 
-def _matched(alone: list[Told], free: Sequence[Told], by_id: dict[str, Told]) -> set[int]:
+def _matched(alone: Sequence[Told], free: Sequence[Told], by_id: dict[str, Told]) -> set[int]:
     """Each of the gateway's calls is taken for at most one foreign span: the one that counts the same tokens, else the
     shortest around it."""
-    left = sorted(alone, key=lambda span: span.end_ns - span.start_ns)
+    in_order = sorted(alone, key=attrgetter("start_ns"))
+    starts = [span.start_ns for span in in_order]
+    longest_ns = max(span.end_ns - span.start_ns for span in alone)
     matched: set[int] = set()
     for call in free:
-        fitting = [span for span in left if _is_same_call(span, call, by_id)]
+        first = bisect_left(starts, call.start_ns - longest_ns - _SLACK_WITH_TOKENS_NS)
+        last = bisect_right(starts, call.start_ns + _SLACK_WITH_TOKENS_NS)
+        middle = bisect_right(starts, call.start_ns)
+        around = in_order[max(first, middle - _MOST_AROUND) : min(last, middle + _MOST_AROUND)]
+        fitting = [span for span in around if span.row_id not in matched and _is_same_call(span, call, by_id)]
         if fitting:
-            best = next(
-                (span for span in fitting if span.tokens is not None and span.tokens == call.tokens),
-                fitting[0],
-            )
-            matched.add(best.row_id)
-            left.remove(best)
+            matched.add(min(fitting, key=lambda span: _distance(span, call)).row_id)
     return matched
+
+
+def _distance(span: Told, call: Told) -> tuple[bool, int, int]:
+    standing_out = max(0, span.start_ns - call.start_ns) + max(0, call.end_ns - span.end_ns)
+    return span.tokens is None or span.tokens != call.tokens, standing_out, span.end_ns - span.start_ns
 
 
 def _is_same_call(outer: Told, call: Told, by_id: dict[str, Told]) -> bool:
