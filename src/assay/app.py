@@ -46,10 +46,10 @@ from assay.jobs import api as jobs_api
 from assay.jobs import engine as jobs_engine
 from assay.jobs import pages as jobs_pages
 from assay.kit import json
-from assay.playground import api as playground_api
-from assay.playground import pages as playground_pages
 from assay.operations import api as operations_api
 from assay.operations.backup import Backups
+from assay.playground import api as playground_api
+from assay.playground import pages as playground_pages
 from assay.prompts import api as prompts_api
 from assay.prompts import pages as prompts_pages
 from assay.providers.registry import Providers
@@ -201,9 +201,7 @@ class Assay:
             is_due=self.upkeep.is_due,
             every_s=upkeep.EVERY_S,
         )
-        self.backups = Backups(
-            settings.data_path, self.records, self.span_store, self.spool, self.collector
-        )
+        self.backups = Backups(settings.data_path, self.records, self.span_store, self.spool, self.collector)
         self.live = LiveTail(self.span_store)
         self.collector.on_collected(self.live.ring)
         max_body_bytes = int(settings.max_body_mb * _MIB)

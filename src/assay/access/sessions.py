@@ -125,6 +125,8 @@ def enter(tx: Connection, snapshot: Snapshot, token: str, project: str) -> None:
     if session is None or snapshot[SESSIONS].behind(session, project) is None:
         raise not_open(project)
     store.enter(tx, session.id, project)
+    entered = Change(action="login.entered", project=project, subject=session.user or f"key {session.key_id}")
+    note(tx, entered)
     touch(tx, SESSIONS.name)
 
 
