@@ -101,6 +101,7 @@ def test_the_page_runs_as_written(
     def start(config: str, folder: Path) -> AssayProcess:
         for name in SECRET.findall(config):
             monkeypatch.setenv(name, "a-secret-of-the-test")
+            reader.environ[name] = "a-secret-of-the-test"
         server = start_assay(config, folder=folder, data=folder / ".assay", program=[commands / "assay"])
         started.append(server)
         return server.ready()
