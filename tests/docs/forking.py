@@ -66,6 +66,7 @@ def obey(talk: socket.socket) -> int:
     os.environ.update(order["environ"])
     os.chdir(order["folder"])
     sys.argv = ["assay", *order["arguments"]]
+    sys.modules["__main__"].__package__ = ""  # a command's usage begins with its name, not with this module's
     code = 1
     try:
         cli.main()
