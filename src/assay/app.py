@@ -59,6 +59,11 @@ from assay.releases import RELEASES, ReleaseChooser, apply_releases
 from assay.releases import api as releases_api
 from assay.releases import pages as releases_pages
 from assay.search import api as search_api
+from assay.secrets import PREFIX as SECRET
+from assay.secrets import TOUCHED as SECRETS
+from assay.secrets import Vault
+from assay.secrets import api as secrets_api
+from assay.secrets import pages as secrets_pages
 from assay.settings import Settings
 from assay.snapshot import SnapshotSource
 from assay.spans import Collector, DuckDBStore, Spool
@@ -88,6 +93,7 @@ log = logging.getLogger(__name__)
 PARTS = (KEYS, SESSIONS, TASKS, RELEASES)
 ROOMS = (
     "access",
+    "secrets",
     "audit",
     "traces",
     "catalog",
@@ -174,7 +180,9 @@ class Assay:
 
     def _assemble(self) -> None:
         settings = self.settings
-        self.providers = Providers(self.catalog.providers, NetworkTransport())
+        self.vault = Vault(self.records, settings.data_path, secret_key=settings.secret_key)
+        self.providers = Providers(self.catalog.providers, NetworkTransport(), reveal=self.vault.reveal)
+        self.records.on_commit(self._committed)
         self.tally = Tally(CallSink(self.spool, settings.durability))
         self.caller = Caller(
             models=self.catalog.models,
@@ -201,7 +209,14 @@ class Assay:
             is_due=self.upkeep.is_due,
             every_s=upkeep.EVERY_S,
         )
-        self.backups = Backups(settings.data_path, self.records, self.span_store, self.spool, self.collector)
+        self.backups = Backups(
+            settings.data_path,
+            self.records,
+            self.span_store,
+            self.spool,
+            self.collector,
+            fingerprint=self.vault.fingerprint,
+        )
         self.live = LiveTail(self.span_store)
         self.collector.on_collected(self.live.ring)
         max_body_bytes = int(settings.max_body_mb * _MIB)
@@ -238,6 +253,7 @@ class Assay:
                 "live": self.live,
                 "upkeep": self.upkeep,
                 "backups": self.backups,
+                "vault": self.vault,
                 "caller": self.caller,
                 "tally": self.tally,
                 "task_calls": self.task_calls,
@@ -250,6 +266,10 @@ class Assay:
             surroundings=surroundings,
             max_body_bytes=max_body_bytes,
         )
+
+    def _committed(self, touched: frozenset[str]) -> None:
+        if SECRETS in touched:
+            self.providers.renew(lambda key: key.startswith(SECRET))
 
     def banners(self) -> Sequence[shell.Banner]:
         """What is wrong just now, for the top of every page."""
@@ -345,6 +365,8 @@ HANDLERS = [
     *releases_pages.handlers,
     *search_api.handlers,
     *otlp_api.handlers,
+    *secrets_api.handlers,
+    *secrets_pages.handlers,
     *tasks_api.handlers,
     *traces_api.handlers,
     *traces_pages.handlers,

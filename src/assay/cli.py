@@ -25,6 +25,7 @@ from assay.commands import (
     projects,
     prompts,
     releases,
+    secrets,
     storage,
     tasks,
     traces,
@@ -47,7 +48,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for noun in (audit, datasets, eval, keys, models, projects, prompts, releases, storage, tasks, traces, users):
+for noun in (
+    audit,
+    datasets,
+    eval,
+    keys,
+    models,
+    projects,
+    prompts,
+    releases,
+    secrets,
+    storage,
+    tasks,
+    traces,
+    users,
+):
     app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 app.command()(demo.demo)
 app.command()(backup.backup)

@@ -42,6 +42,12 @@ TABLE: tuple[Setting, ...] = (
         "The first admin key. Without it one is made and printed once at the first start.",
     ),
     Setting(
+        "secret_key",
+        str,
+        None,
+        "The key that encrypts secrets, 32 bytes in hexadecimal (openssl rand -hex 32); with commas several, of which the first encrypts. Default: the file secret.key in the data directory.",
+    ),
+    Setting(
         "durability",
         str,
         "grouped",
@@ -100,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data: str
     database_url: str | None
     admin_key: str | None
+    secret_key: str | None
     durability: Literal["grouped", "strict"]
     max_body_mb: float
     max_spool_mb: float

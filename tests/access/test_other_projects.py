@@ -47,6 +47,7 @@ QUERIES: dict[str, dict[str, Any]] = {
 }
 FORMS = {
     ("POST", "/tasks/{}/releases/{}"): {"variant": "v1"},
+    ("POST", "/prompts/{}/labels"): {"label": "production", "version": "1"},
     ("POST", "/comparisons/{}/promote"): {"environment": "production"},
     ("POST", "/traces/{}/feedback"): {"thumb": "up"},
     ("POST", "/settings/project/people/remove"): {"user": "ann@example.org"},
@@ -154,6 +155,7 @@ def furnish(client: httpx.Client) -> dict[str, str]:
         "task": task,
         "dataset": data,
         "user": user,
+        "secret": f"{WORD}-secret",
         "trace_id": called["trace_id"],
         "span_id": trace["spans"][0]["span_id"],
         "session_id": f"{WORD}-session",
@@ -193,7 +195,13 @@ def blank(template: str) -> str:
 
 def named(template: str, ids: dict[str, str]) -> str:
     """The path with the ids of somebody else's things in it."""
-    by_place = {"prompts": "prompt", "tasks": "task", "datasets": "dataset", "users": "user"}
+    by_place = {
+        "prompts": "prompt",
+        "tasks": "task",
+        "datasets": "dataset",
+        "users": "user",
+        "secrets": "secret",
+    }
     fixed = {"environment": "production", "label": "production", "version": "1", "variant": "v1"}
 
     def value(match: re.Match[str]) -> str:
@@ -201,6 +209,8 @@ def named(template: str, ids: dict[str, str]) -> str:
         place = template[: match.start()].rstrip("/").rpartition("/")[2]
         if name == "name" and place in by_place:
             return ids[by_place[place]]
+        if name == "name" and place == "models":
+            return "fast"
         known = {**ids, **fixed, "run_id": ids["run"]}
         assert name in known, f"{template}: how is a {name} of another project named?"
         return known[name]

@@ -13,6 +13,7 @@ import msgspec
 from assay.catalog.known import nearest, unknown
 from assay.catalog.models import ModelConfig, check_references, parse_model
 from assay.errors import BadRequest
+from assay.kit.names import check_name
 from assay.providers.registry import known_types
 from assay.providers.types import ProviderConfig
 
@@ -81,7 +82,7 @@ def parse_config(
 
 
 class _Sources:
-    """Where references point: `env:NAME` and `file:PATH`."""
+    """Where references point: `env:NAME` and `file:PATH`; `secret:NAME` stays as it is."""
 
     def __init__(self, environ: Mapping[str, str], folder: Path, warnings: list[str]) -> None:
         self._environ = environ
@@ -108,8 +109,11 @@ class _Sources:
                 raise BadRequest(
                     f"{field} refers to the file {rest!r}, which cannot be read: {error}", param=field
                 ) from error
+        if kind == "secret":
+            check_name(rest, param=field)
+            return given  # opened when the provider is built, so that it may be set while the server runs
         self._warnings.append(
-            f"{field} holds the key itself; keep it out of the file with 'env:NAME' or 'file:PATH'."
+            f"{field} holds the key itself; keep it out of the file with 'secret:NAME', 'env:NAME' or 'file:PATH'."
         )
         return given
 

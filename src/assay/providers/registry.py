@@ -4,16 +4,20 @@ A type is a thunk: it imports its code when the first provider of that type is b
 missing. Third parties add types through the entry-point group `assay.providers`; built-ins are in the same table.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 
 import msgspec
 
-from assay.errors import BadRequest
+from assay.errors import BadRequest, UpstreamDown
 from assay.providers.openai import OpenAIProvider
 from assay.providers.types import Provider, ProviderConfig, Transport
 
+log = logging.getLogger(__name__)
+
 Build = Callable[[ProviderConfig, Transport], Provider]
+Reveal = Callable[[str | None], str | None]
 
 
 def _openai(config: ProviderConfig, transport: Transport) -> Provider:
@@ -84,8 +88,12 @@ def types() -> dict[str, Build]:
 class Providers:
     """The configured providers; each is built when it is first asked for, once for each of its keys."""
 
-    def __init__(self, configs: Mapping[str, ProviderConfig], transport: Transport) -> None:
+    def __init__(
+        self, configs: Mapping[str, ProviderConfig], transport: Transport, *, reveal: Reveal = lambda key: key
+    ) -> None:
+        """`reveal` gives the key that a configuration's text stands for; what it raises, the call fails with."""
         self._configs = configs
+        self._reveal = reveal
         self._transport = transport
         self._built: dict[tuple[str, int], Provider] = {}
 
@@ -103,7 +111,20 @@ class Providers:
         """Build every one now, so that a mistake in the configuration is found at the start. Nothing is connected."""
         for name, config in self._configs.items():
             for key in range(len(config.keys)):
-                self.get(name, key)
+                try:
+                    self.get(name, key)
+                except UpstreamDown as error:  # a secret that is not set: it may be at any time
+                    log.warning("Provider %r cannot be used: %s. %s", name, error.message, error.hint or "")
+
+    def renew(self, is_about: Callable[[str], bool]) -> None:
+        """Build every provider anew that has such a key; calls that run go on with the one they began with."""
+        for name, config in self._configs.items():
+            for at, text in enumerate(config.keys):
+                if text is not None and is_about(text):
+                    try:
+                        self._build(name, at)
+                    except UpstreamDown:
+                        self._built.pop((name, at), None)
 
     async def aclose(self) -> None:
         """Stop what was built, then the network."""
@@ -125,6 +146,7 @@ class Providers:
                 f"Provider {name!r} has the unknown type {config.type!r}",
                 hint=f"Known: {', '.join(sorted(known_types))}.",
             )
-        keyed = msgspec.structs.replace(config, api_key=config.keys[key], more_keys=())
+        revealed = self._reveal(config.keys[key])
+        keyed = msgspec.structs.replace(config, api_key=revealed, more_keys=())
         built = self._built[name, key] = known_types[config.type](keyed, self._transport)
         return built
