@@ -37,6 +37,7 @@ KEPT = {
     "eval_comparisons": "Two runs, case by case, with their verdicts.",
     "decisions": "Verdicts and acts that changed something. The database refuses to update or delete them.",
     "jobs": "Background work: what, how far, how it ended.",
+    "secrets": "Secrets that were set while the server ran, encrypted under the key file of the data directory.",
     "retention": "How long a project keeps messages and rows of its spans, and whether imports are spared.",
     "job_lines": "The newest lines of a job's log.",
 }
