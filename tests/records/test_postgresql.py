@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from sqlalchemy.exc import DBAPIError
 
 import assay
 from assay import records as room
-from assay.access import PROJECT, create_key, list_keys, prepare
+from assay.access import PROJECT, Role, create_key, create_project, create_user, list_keys, prepare, set_role
+from assay.audit import list_entries, log_changes
+from assay.audit.types import EntryFilter
 from assay.decisions import Kind, list_decisions, record
+from assay.errors import BadRequest
 from assay.jobs import JobContext, Jobs, Status
 from assay.jobs.engine import database_url
 from assay.records import Json, Money, Records, insert_new, touch, upsert
@@ -127,3 +131,33 @@ def test_a_job_runs_with_its_queue_in_a_schema_of_its_own(records: Records, tmp_
 
     asyncio.run(scenario())
     assert not list(tmp_path.iterdir())
+
+
+def test_an_insert_says_whether_the_row_was_new(records: Records) -> None:
+    row = {"project": "p", "id": "once", "amount": None, "tree": None}
+    with records.write() as tx:
+        assert [insert_new(tx, amounts, row) for _ in range(2)] == [True, False]
+
+
+def test_what_changes_is_logged_in_its_transaction_and_stays_as_it_was_written(records: Records) -> None:
+    records.observe(log_changes)
+    with records.write() as tx:
+        create_project(tx, "shop")
+        create_user(tx, "ann", "a hash")
+        set_role(tx, "shop", "ann", Role.VIEWER)
+    with records.write() as tx:
+        set_role(tx, "shop", "ann", Role.ADMIN)
+    with suppress(BadRequest), records.write() as tx:
+        create_user(tx, "bob", "a hash")
+        create_key(tx, "shop", name="")
+    with records.read() as tx:
+        entries = list_entries(tx, EntryFilter(project=None)).items
+    assert [(entry.project, entry.action, entry.before, entry.after) for entry in reversed(entries)] == [
+        ("shop", "project.created", None, {"name": "shop"}),
+        ("default", "user.created", None, {"must_change_password": True}),
+        ("shop", "member.created", None, {"role": "viewer"}),
+        ("shop", "member.changed", {"role": "viewer"}, {"role": "admin"}),
+    ]
+    for statement in ("UPDATE audit SET actor = 'nobody'", "DELETE FROM audit", "TRUNCATE audit"):
+        with pytest.raises(DBAPIError, match="kept as it was written"), records.write() as tx:
+            tx.execute(text(statement))

@@ -25,7 +25,8 @@ def upsert(
 
 def insert_new(tx: Connection, table: Table, row: Row) -> bool:
     """Insert unless a row with the same primary key or another unique value is there; says whether it was new."""
-    return tx.execute(_insert(tx, table).on_conflict_do_nothing(), row).rowcount == 1
+    statement = _insert(tx, table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return tx.execute(statement, row).rowcount == 1
 
 
 def _batch(rows: Row | Sequence[Row]) -> list[dict[str, Any]]:
