@@ -80,7 +80,8 @@ def world(start_assay: Start, commands: Path) -> AssayProcess:
     config = (WORLD / "assay.toml").read_text(encoding="utf-8")
     server = start_assay(config, program=[commands / "assay"]).ready()
     question = [{"role": "user", "content": "May I have a refund?"}]
-    server.http.post("/v1/chat/completions", json={"model": "fast", "messages": question}).raise_for_status()
+    answer = server.http.post("/v1/chat/completions", json={"model": "fast", "messages": question})
+    server.trace(answer.headers["x-assay-trace-id"])  # asking for it by name waits until it can be listed
     for path in sorted(WORLD.glob("*.jsonl")):
         server.http.post(f"/api/datasets/{path.stem}/versions", content=path.read_bytes()).raise_for_status()
     return server
