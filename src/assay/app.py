@@ -48,6 +48,7 @@ from assay.jobs import pages as jobs_pages
 from assay.kit import json
 from assay.operations import api as operations_api
 from assay.operations.backup import Backups
+from assay.operations.upgrading import Upgrade
 from assay.playground import api as playground_api
 from assay.playground import pages as playground_pages
 from assay.prompts import api as prompts_api
@@ -158,7 +159,8 @@ class Assay:
     def _open(self) -> None:
         settings, data = self.settings, self.settings.data_path
         self.records = Records(settings.database_url) if settings.database_url else Records.in_directory(data)
-        self.records.upgrade()
+        upgrade = Upgrade(data)
+        self.records.upgrade(before=lambda found: upgrade.before_records(self.records, found))
         self.records.observe(audit.log_changes)
         with self.records.write() as tx:
             self.new_admin_key = access.prepare(tx, settings.admin_key)
@@ -170,7 +172,9 @@ class Assay:
             max_backlog_bytes=int(settings.max_spool_mb * _MIB),
             min_free_bytes=int(settings.min_free_disk_mb * _MIB),
         )
-        self.span_store = DuckDBStore(data / "spans.duckdb")
+        self.span_store = DuckDBStore(data / "spans.duckdb", before_upgrade=upgrade.before_spans)
+        if upgrade.done:
+            log.warning("What an earlier release kept is in this one's form now: %s", upgrade.done)
         self.collector = Collector(
             self.spool,
             self.span_store,

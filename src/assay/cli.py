@@ -29,6 +29,7 @@ from assay.commands import (
     storage,
     tasks,
     traces,
+    upgrade,
     users,
 )
 from assay.commands.connection import Invocation
@@ -67,6 +68,7 @@ for noun in (
 app.command()(demo.demo)
 app.command()(backup.backup)
 app.command()(backup.restore)
+app.command()(upgrade.upgrade)
 
 _USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]  # its own name for it is private
 errors_console = Console(stderr=True)

@@ -19,7 +19,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
 from assay.errors import MissingExtra, Unavailable, Unusable
 from assay.records import auditing
-from assay.records.upgrade import is_current, migrate
+from assay.records.upgrade import current_revision, is_current, migrate
 
 Listener = Callable[[frozenset[str]], None]
 _TOUCHED = "assay.touched"
@@ -100,14 +100,18 @@ class Records:
         """Tell this one what each write changed, inside its transaction and before it commits."""
         self._observer = observer
 
-    def upgrade(self) -> None:
+    def upgrade(self, *, before: Callable[[str], None] = lambda found: None) -> None:
         """Bring the schema to this release's. Costs one query when it is there already.
 
-        Raises `Unusable` if the database was written by a newer release.
+        `before` is called with the revision that was found before anything changes; not for an empty database. Raises
+        `Unusable` if the database was written by a newer release.
         """
         with self.read() as tx:
             if is_current(tx):
                 return
+            found = current_revision(tx)
+        if found is not None:
+            before(found)
         with self.write() as tx:
             migrate(tx)
 

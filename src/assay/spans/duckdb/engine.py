@@ -35,7 +35,13 @@ class Engine:
     """Opens the file and keeps it open. `opened` is called with each new connection."""
 
     def __init__(
-        self, path: Path, *, memory_mb: int, threads: int | None, opened: Callable[[Connection], None]
+        self,
+        path: Path,
+        *,
+        memory_mb: int,
+        threads: int | None,
+        opened: Callable[[Connection], None],
+        before_upgrade: layout.BeforeUpgrade,
     ) -> None:
         """Raises `Unusable` when it is held by another process, damaged, or from a newer Assay."""
         self.path = path.resolve()
@@ -46,6 +52,7 @@ class Engine:
         self._memory_mb = memory_mb
         self._threads = threads or min(4, os.cpu_count() or 1)
         self._opened = opened
+        self._before_upgrade = before_upgrade
         self._writing = threading.Lock()
         self._changing = threading.Lock()
         self._gate = Gate()
@@ -196,7 +203,7 @@ class Engine:
             connection.execute("SET GLOBAL parquet_metadata_cache = true")
             connection.execute(f"SET allowed_directories = [{literal(self.folder)}]")
             connection.execute("SET enable_external_access = false")
-            layout.prepare(connection, self.path)
+            layout.prepare(connection, self.path, self._before_upgrade)
             self._opened(connection)
         except BaseException:
             connection.close()

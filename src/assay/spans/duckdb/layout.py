@@ -1,6 +1,6 @@
 """Which layout a store's file has, and the steps from an older one. Each step is one transaction: done whole or not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,26 @@ ALTER TABLE layout ADD COLUMN row_id_floor BIGINT DEFAULT 0;
 """
 """Sealed days: the tables become the hot part of what they were."""
 
+BeforeUpgrade = Callable[[Path, int], None]
+"""Told of the file and the layout that it has."""
+
 UPGRADES: Mapping[int, str] = {1: _TO_2}
 
 
-def prepare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Bring the file to this release's layout. Raises `Unusable` when a newer one wrote it."""
+def prepare(connection: duckdb.DuckDBPyConnection, path: Path, before: BeforeUpgrade) -> None:
+    """Bring the file to this release's layout. Raises `Unusable` when a newer one wrote it.
+
+    `before` is called before anything changes, when the file is whole and nobody writes to it.
+    """
     found = version_of(connection)
     if found is not None and found > schema.VERSION:
         raise Unusable(
             f"The span store {str(path)!r} has layout {found}, this Assay knows {schema.VERSION}.",
             hint="Use the version of Assay that wrote it, or a newer one.",
         )
+    if found is not None and found < schema.VERSION:
+        connection.execute("CHECKPOINT")
+        before(path, found)
     for version in range(found or schema.VERSION, schema.VERSION):
         connection.begin()
         connection.execute(UPGRADES[version])

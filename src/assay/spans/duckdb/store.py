@@ -13,6 +13,7 @@ from assay.spans.duckdb.batches import SpanBatch, score_table
 from assay.spans.duckdb.covering import cover
 from assay.spans.duckdb.engine import Connection, Engine, scalar
 from assay.spans.duckdb.keeping import Keeping
+from assay.spans.duckdb.layout import BeforeUpgrade
 from assay.spans.duckdb.sealed import EVERYWHERE, KINDS, Scope
 from assay.spans.segments import Position
 from assay.spans.types import Arrival, StoreDown
@@ -58,13 +59,28 @@ class DuckDBStore(Keeping):
     """A `SpanStore` in one DuckDB file and the sealed days beside it. Only one process may open it."""
 
     def __init__(
-        self, path: Path, *, memory_mb: int = 512, threads: int | None = None, read_timeout_s: float = 10.0
+        self,
+        path: Path,
+        *,
+        memory_mb: int = 512,
+        threads: int | None = None,
+        read_timeout_s: float = 10.0,
+        before_upgrade: BeforeUpgrade = lambda path, found: None,
     ) -> None:
-        """Open or make the file. Raises `Unusable` when it is held by another process, damaged, or from a newer Assay."""
+        """Open or make the file. Raises `Unusable` when it is held by another process, damaged, or from a newer Assay.
+
+        `before_upgrade` is told of a file in an older layout before it is brought to this one.
+        """
         self._read_timeout_s = read_timeout_s
         self._next_row_id = 1
         self._has_seen_files = False
-        self._engine = Engine(path, memory_mb=memory_mb, threads=threads, opened=self._opened)
+        self._engine = Engine(
+            path,
+            memory_mb=memory_mb,
+            threads=threads,
+            opened=self._opened,
+            before_upgrade=before_upgrade,
+        )
 
     def write(self, arrivals: Sequence[Arrival], *, source: str, position: Position) -> None:
         try:
