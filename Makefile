@@ -47,8 +47,9 @@ bench: setup  ## the gateway beside a bare proxy, as JSON and a picture
 	$(BIN)/python benchmarks/gateway.py
 
 # The tests that need these say so and skip without them: a refused download must not fail the rest.
-browser:
+browser: setup
 	@[ ! -x scripts/browser ] || scripts/browser || echo "No browser: tests marked browser will skip."
+	@scripts/axe || echo "No axe-core: tests for accessibility will skip."
 
 weights: setup
 	@$(BIN)/assay models pull smollm2-135m || echo "No weights: tests marked local_model will skip."

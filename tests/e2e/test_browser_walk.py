@@ -75,46 +75,6 @@ class Walk(msgspec.Struct, frozen=True):
     hostile_trace: str
 
 
-class Tab:
-    """A browser tab that keeps what went wrong in it: messages of the console, errors, requests that should not be."""
-
-    def __init__(self, browser: Any, url: str, *, width: int, scheme: str) -> None:
-        self.url = url
-        self.wrong: list[str] = []
-        self.page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("request", self._look_at)
-
-    def _hear(self, message: Any) -> None:
-        if message.type in ("warning", "error"):
-            self.wrong.append(message.text)
-
-    def _look_at(self, request: Any) -> None:
-        if not request.url.startswith((f"{self.url}/", "data:")) or request.url.endswith("/owned"):
-            self.wrong.append(f"asked for {request.url}")
-
-    def sign_in(self, key: str) -> None:
-        """From any page to the overview, through the form."""
-        self.page.goto(self.url)
-        self.page.get_by_role("textbox", name="Key").fill(key)
-        self.page.get_by_role("button", name="Sign in").click()
-        self.page.wait_for_url(f"{self.url}/")
-
-    def press(self, *keys: str) -> None:
-        """One key after the other."""
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def fits(self) -> bool:
-        """Whether the page as a whole does not scroll sideways."""
-        return bool(self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
-
-    def ground(self) -> str:
-        """The colour behind the page."""
-        return str(self.page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
-
-
 def script() -> Script:
     """The open question gets four answers of five right; the one word is always "positive"."""
     rows = [json.loads(line) for line in (files("assay.demo") / "reviews.jsonl").read_text().splitlines()]
@@ -161,20 +121,7 @@ def walk(start_assay: Callable[..., Any]) -> Iterator[Walk]:
             yield play(client, server.url, server.key)
 
 
-@pytest.fixture
-def tab(chromium: Any) -> Iterator[Callable[..., Tab]]:
-    opened: list[Tab] = []
-
-    def open_tab(url: str, *, width: int = 1280, scheme: str = "light") -> Tab:
-        opened.append(Tab(chromium, url, width=width, scheme=scheme))
-        return opened[-1]
-
-    yield open_tab
-    for each in opened:
-        each.page.close()
-
-
-def test_a_person_walks_from_the_demo_to_a_rollback(walk: Walk, tab: Callable[..., Tab]) -> None:
+def test_a_person_walks_from_the_demo_to_a_rollback(walk: Walk, tab: Callable[..., Any]) -> None:
     here = tab(walk.url)
     page = here.page
     here.sign_in(walk.key)
@@ -224,7 +171,7 @@ def test_a_person_walks_from_the_demo_to_a_rollback(walk: Walk, tab: Callable[..
     assert here.wrong == []
 
 
-def test_the_keyboard_leads_to_every_place_and_explains_itself(walk: Walk, tab: Callable[..., Tab]) -> None:
+def test_the_keyboard_leads_to_every_place_and_explains_itself(walk: Walk, tab: Callable[..., Any]) -> None:
     here = tab(walk.url)
     page = here.page
     here.sign_in(walk.key)
@@ -243,7 +190,7 @@ def test_the_keyboard_leads_to_every_place_and_explains_itself(walk: Walk, tab: 
 
 @pytest.mark.parametrize("width", [1280, 360])
 def test_no_page_scrolls_sideways_or_breaks_the_policy_light_or_dark(
-    walk: Walk, tab: Callable[..., Tab], width: int
+    walk: Walk, tab: Callable[..., Any], width: int
 ) -> None:
     here = tab(walk.url, width=width)
     page = here.page
@@ -280,7 +227,7 @@ def test_no_page_scrolls_sideways_or_breaks_the_policy_light_or_dark(
 
 
 def test_an_empty_server_teaches_on_every_page_and_errors_stay_in_the_shell(
-    start_assay: Callable[..., Any], tab: Callable[..., Tab]
+    start_assay: Callable[..., Any], tab: Callable[..., Any]
 ) -> None:
     server = start_assay().ready()
     here = tab(server.url, width=360)

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.e2e.test_browser_walk import Tab
+from tests.e2e.conftest import Tab
 
 pytestmark = pytest.mark.browser
 
