@@ -46,8 +46,10 @@ from assay.jobs import api as jobs_api
 from assay.jobs import engine as jobs_engine
 from assay.jobs import pages as jobs_pages
 from assay.kit import json
+from assay.kit.clock import SYSTEM
 from assay.operations import api as operations_api
 from assay.operations.backup import Backups
+from assay.operations.findings import Patient
 from assay.operations.upgrading import Upgrade
 from assay.playground import api as playground_api
 from assay.playground import pages as playground_pages
@@ -258,6 +260,8 @@ class Assay:
                 "upkeep": self.upkeep,
                 "backups": self.backups,
                 "vault": self.vault,
+                "patient": Patient(self.settings, self.config, self.settings.data_path, "", SYSTEM),
+                "troubles": self.troubles,
                 "caller": self.caller,
                 "tally": self.tally,
                 "task_calls": self.task_calls,

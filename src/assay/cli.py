@@ -19,6 +19,7 @@ from assay.commands import (
     backup,
     datasets,
     demo,
+    doctor,
     eval,
     keys,
     models,
@@ -69,6 +70,7 @@ app.command()(demo.demo)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(upgrade.upgrade)
+app.command()(doctor.doctor)
 
 _USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]  # its own name for it is private
 errors_console = Console(stderr=True)

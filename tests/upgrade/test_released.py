@@ -155,7 +155,7 @@ def test_a_step_of_the_span_store_that_fails_leaves_the_older_layout_whole(
         pytest.skip("the step is tried on the layout that needs it")
     broken = {1: f"{layout.UPGRADES[1]} FAIL no_such_column;"}
     monkeypatch.setattr(layout, "UPGRADES", broken)
-    with pytest.raises(Unusable, match="no_such_column|FAIL"):
+    with pytest.raises(Unusable, match=r"no_such_column|FAIL"):
         DuckDBStore(frozen.data / "spans.duckdb")
     monkeypatch.undo()
     store = DuckDBStore(frozen.data / "spans.duckdb")

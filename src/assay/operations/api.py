@@ -1,8 +1,9 @@
 """`/api/backup` and `/api/doctor`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
@@ -10,7 +11,21 @@ from litestar.response import Stream
 
 from assay.access.guards import requires
 from assay.access.types import Right
+from assay.catalog.local import Catalog
 from assay.operations.backup import Backups, Options, Pieces
+from assay.operations.doctor import examine_running, worst
+from assay.operations.findings import Finding, Patient, State, warn
+from assay.secrets import Vault
+
+Troubles = Callable[[], list[tuple[str, str]]]
+"""What keeps the server from doing all of its work, as `/readyz` says it."""
+
+
+class DoctorAnswer(msgspec.Struct):
+    """Every finding, and the gravest state among them."""
+
+    state: State
+    findings: list[Finding]
 
 
 @get("/api/backup", guards=[requires(Right.OPERATE)])
@@ -36,4 +51,19 @@ async def _sent(pieces: Pieces) -> AsyncIterator[bytes]:
         await asyncio.to_thread(pieces.close)
 
 
-handlers = [make_backup]
+@get("/api/doctor", guards=[requires(Right.OPERATE)], sync_to_thread=True)
+def run_doctor(
+    patient: NamedDependency[Patient],
+    catalog: NamedDependency[Catalog],
+    vault: NamedDependency[Vault],
+    troubles: NamedDependency[Troubles],
+) -> DoctorAnswer:
+    """Examine the server: disk, permissions, clock, records, spans, weights, and every provider with its key."""
+    findings = [
+        *(warn("server", message, hint) for message, hint in troubles()),
+        *examine_running(patient, catalog.providers, vault.reveal),
+    ]
+    return DoctorAnswer(worst(findings), findings)
+
+
+handlers = [make_backup, run_doctor]

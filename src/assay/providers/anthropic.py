@@ -21,7 +21,15 @@ from assay.errors import BadRequest, Upstream, UpstreamCut, UpstreamRefused
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.completions import CompletionsOverChat
 from assay.providers.openai import refusal
-from assay.providers.types import HttpRequest, HttpResponse, ProviderConfig, ProviderRequest, Transport
+from assay.providers.types import (
+    HttpRequest,
+    HttpResponse,
+    Probe,
+    ProviderConfig,
+    ProviderRequest,
+    Transport,
+    probed,
+)
 from assay.wire.anthropic import encode_fields
 from assay.wire.anthropic_answers import (
     STATUS_OF,
@@ -164,6 +172,12 @@ class AnthropicProvider:
             return msgspec.json.decode(body, type=_Count).input_tokens
         except UNREADABLE as error:
             raise Upstream(f"{self.name} answered with something that is no count: {error}") from error
+
+    async def probe(self) -> Probe:
+        """See `ProbedProvider.probe`."""
+        version = ("anthropic-version", self._options.version)
+        url = f"{self._url.removesuffix('/messages')}/models"
+        return await probed(self._transport, url, (*self._headers, version))
 
     async def aclose(self) -> None:
         """Nothing of its own to close: the transport is shared."""

@@ -9,7 +9,7 @@ import msgspec
 from assay.errors import BadRequest, Upstream, UpstreamCut, UpstreamRefused
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.embeddings import read_answer
-from assay.providers.types import HttpRequest, HttpResponse, ProviderRequest, Transport
+from assay.providers.types import HttpRequest, HttpResponse, Probe, ProviderRequest, Transport, probed
 from assay.wire.embeddings import EmbeddingResponse
 from assay.wire.openai_chat import UNREADABLE, StreamError, decode_chunk, decode_response, encode_request
 from assay.wire.responses import Response, StreamEvent
@@ -101,6 +101,10 @@ class OpenAIProvider:
 
     async def aclose(self) -> None:
         """Nothing of its own to close: the transport is shared."""
+
+    async def probe(self) -> Probe:
+        """See `ProbedProvider.probe`."""
+        return await probed(self._transport, f"{self._base_url}/models", self._headers)
 
     async def _send(self, request: ProviderRequest, *, stream: bool) -> HttpResponse:
         body = encode_request(request.request.fields, model=request.model, stream=stream)

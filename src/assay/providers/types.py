@@ -112,6 +112,31 @@ class EmbeddingProvider(Provider, Protocol):
         `dimensions` that its model does not have."""
 
 
+class Probe(msgspec.Struct, frozen=True):
+    """What a provider said when it was asked for something that costs nothing: the status of HTTP, and its `Date`."""
+
+    status: int
+    date: str | None
+
+
+@runtime_checkable
+class ProbedProvider(Protocol):
+    """A provider that can be asked whether it answers. One in this process has no `probe`."""
+
+    async def probe(self) -> Probe:
+        """Ask for its list of models with our key. Raises `UpstreamDown` when nobody answers."""
+
+
+async def probed(transport: Transport, url: str, headers: tuple[tuple[str, str], ...]) -> Probe:
+    """What a GET of this address says; for providers that have a `probe`."""
+    response = await transport.send(HttpRequest("GET", url, headers), Timeouts(), stream=False)
+    try:
+        await response.read()
+    finally:
+        await response.aclose()
+    return Probe(response.status, response.headers.get("date"))
+
+
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A `[providers.<name>]` table. `options` holds what only this type knows, `more_keys` what `api_key` names after the
     first."""
