@@ -7,10 +7,12 @@ was off for a week catches up. Only one runs at a time: they share a lock.
 import asyncio
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from assay.errors import AssayError
 from assay.jobs import JobContext
 from assay.kit.clock import DAY_NS, SYSTEM, Clock, day_of, day_text
 from assay.records import Records
@@ -51,16 +53,24 @@ class Upkeep:
         self._clock = clock
         self._default = default_policy(settings)
         self._busy = threading.Lock()
-        self._size: tuple[float, StoreSize] | None = None
+        self._measured_at = clock.monotonic()
+        self._size = span_store.size()
         self.limit_bytes = int(settings.max_store_mb * _MIB) if settings.max_store_mb else None
 
     @property
     def size(self) -> StoreSize:
-        """Bytes on the disk, as of the last half minute."""
+        """Bytes on the disk, as of a minute ago at most while somebody asks; never waits for the store."""
         now = self._clock.monotonic()
-        if self._size is None or now - self._size[0] > _SIZE_FOR_S:
-            self._size = (now, self._store.size())
-        return self._size[1]
+        if now - self._measured_at > _SIZE_FOR_S:
+            self._measured_at = now
+            threading.Thread(target=self._measure_quietly, name="assay-store-size", daemon=True).start()
+        return self._size
+
+    def measure(self) -> StoreSize:
+        """Bytes on the disk now."""
+        self._size = self._store.size()
+        self._measured_at = self._clock.monotonic()
+        return self._size
 
     @property
     def free_disk_bytes(self) -> int | None:
@@ -109,6 +119,10 @@ class Upkeep:
         found: dict[str, int] = msgspec.to_builtins(self._store.count_purge(purge))
         return found
 
+    def _measure_quietly(self) -> None:
+        with suppress(AssayError):  # the store is being closed, or says itself what is wrong with it
+            self.measure()
+
     def _run(self, context: JobContext) -> dict[str, Any]:
         with self._busy:
             sealed = self._store.seal(before_day=self._settled(), progress=context.progress)
@@ -117,7 +131,7 @@ class Upkeep:
             done = self._drop(context, self._past_time(self._store.stored_days()), "past its time")
             more = self._drop(context, self._over_limit(self._store.stored_days()), "over the limit")
             given_back = self._store.compact()
-            self._size = None
+            self.measure()
         return {
             "sealed": sealed,
             "content_dropped": done[0] + more[0],
@@ -146,7 +160,7 @@ class Upkeep:
             self._spool.append([])
             self._collector.drain_now()
             gone = self._store.purge(purge_of(context.project, context.arguments))
-            self._size = None
+            self.measure()
         context.log(f"{gone.spans} spans of {gone.traces} traces and {gone.scores} scores are gone.")
         found: dict[str, Any] = msgspec.to_builtins(gone)
         return found

@@ -88,7 +88,7 @@ class Engine:
         with self._gate.entering():
             try:
                 cursor = self.connection.cursor()
-            except duckdb.Error as error:
+            except (duckdb.Error, AttributeError) as error:  # AttributeError: it has been closed
                 raise Unavailable(f"The span store cannot be read: {error}", hint="See /readyz.") from error
             try:
                 cursor.begin()
