@@ -139,6 +139,7 @@ def test_a_port_in_use_fails_unless_the_server_itself_has_it(look: Callable[...,
         port = str(taken.getsockname()[1])
         assert only(look(ASSAY_PORT=port), "port").state is State.FAIL
         assert bad(look(ASSAY_PORT=port, running=f"http://127.0.0.1:{port}")) == []
+        assert bad(look(ASSAY_PORT=port, running="")) == [], "from inside, it need not know its own address"
 
 
 def test_listening_to_everybody_is_warned_of(look: Callable[..., list[Finding]]) -> None:

@@ -104,8 +104,8 @@ def check_disk(patient: Patient) -> Iterator[Finding]:
 def check_port(patient: Patient) -> Iterator[Finding]:
     """Whether the address can be listened on, and by whom it may be reached."""
     host, port = patient.settings.host, patient.settings.port
-    if patient.running:
-        yield ok("port", f"The server is at {patient.running}")
+    if patient.running is not None:
+        yield ok("port", f"The server is at {patient.running}" if patient.running else "The server listens")
     elif port == 0:
         yield ok("port", "A free one is taken")
     elif (error := _cannot_bind(host, port)) is not None:
