@@ -22,6 +22,7 @@ from assay.traces.retention import Policy, default_policy
 from assay.traces.storage_api import PurgeRequest, ServerStorage, read_purge, server_storage
 from assay.traces.upkeep import PURGE, Upkeep, purge_arguments
 from assay.ui import shell
+from assay.ui.language import later
 
 HttpRequest = Request[Any, Any, Any]
 
@@ -213,7 +214,7 @@ class _Page:
             problem=problem,
         )
         status = 200 if problem is None else problem.status
-        return shell.page(self._request, "traces/storage.html", context, title="Storage", status=status)
+        return shell.page(self._request, "traces/storage.html", context, title=later("Storage"), status=status)
 
 
 def _share(server: ServerStorage | None) -> float | None:
