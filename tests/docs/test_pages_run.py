@@ -129,8 +129,8 @@ def test_the_page_runs_as_written(
             reader.follow(block)
     finally:
         reader.close()
-        codes = [server.stop() for server in started]
-    assert not any(codes)
+        for server in started:
+            server.process.terminate()  # it ends while the next page begins; `start_assay` waits for it
 
 
 def lay_weights(weights: Path, folder: Path) -> None:
