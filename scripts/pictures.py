@@ -40,10 +40,10 @@ def main() -> None:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
             )
-            page = browser.new_page(
-                viewport={"width": 1280, "height": 860}, color_scheme="light", locale="en"
-            )
-            for name, path in pages(url):
+            for name, path, language in pages(url):
+                page = browser.new_page(
+                    viewport={"width": 1280, "height": 860}, color_scheme="light", locale=language
+                )
                 page.goto(url + path)
                 sign_in(page)
                 page.screenshot(path=ROOT / f"docs/img/{name}.png")
@@ -61,8 +61,8 @@ def serving(data: Path, environ: dict[str, str]) -> Iterator[str]:
         server.terminate()
 
 
-def pages(url: str) -> list[tuple[str, str]]:
-    """Which pages, under which name."""
+def pages(url: str) -> list[tuple[str, str, str]]:
+    """Which pages, under which name, in which language."""
     with httpx.Client(base_url=url, headers={"authorization": f"Bearer {KEY}"}, timeout=60) as client:
         messages: list[dict[str, str]] = []
         trace = ""
@@ -83,17 +83,18 @@ def pages(url: str) -> list[tuple[str, str]]:
         each["evidence"]["comparison_id"] for each in decisions if each["evidence"]["comparison_id"]
     )
     return [
-        ("comparison", f"/comparisons/{comparison}"),
-        ("trace", f"/traces/{trace}"),
-        ("session", "/sessions/picture"),
+        ("comparison", f"/comparisons/{comparison}", "en"),
+        ("comparison.zh-CN", f"/comparisons/{comparison}", "zh-CN"),
+        ("trace", f"/traces/{trace}", "en"),
+        ("session", "/sessions/picture", "en"),
     ]
 
 
 def sign_in(page: Page) -> None:
     """Through the form, where there is one."""
     if "/login" in page.url:
-        page.get_by_role("textbox", name="Key").fill(KEY)
-        page.get_by_role("button", name="Sign in").click()
+        page.locator("input[name=key]").fill(KEY)
+        page.locator("input[name=key]").press("Enter")
         page.wait_for_load_state("networkidle")
 
 

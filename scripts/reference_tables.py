@@ -37,7 +37,6 @@ KEPT = {
     "eval_comparisons": "Two runs, case by case, with their verdicts.",
     "decisions": "Verdicts and acts that changed something. The database refuses to update or delete them.",
     "jobs": "Background work: what, how far, how it ended.",
-    "secrets": "Secrets that were set while the server ran, encrypted under the key file of the data directory.",
     "retention": "How long a project keeps messages and rows of its spans, and whether imports are treated alike.",
     "secrets": "Secrets of the server, such as keys of providers; `sealed` is the encrypted value.",
     "job_lines": "The newest lines of a job's log.",
