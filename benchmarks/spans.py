@@ -1,8 +1,9 @@
 """How fast spans come in and how fast they are read: 100,000 realistic spans through the spool, the collector and DuckDB.
 
-    python benchmarks/spans.py [--spans 100000] [--json FILE]
+    python benchmarks/spans.py [--spans 100000] [--days 7] [--json FILE]
 
-Appending is timed alone, then draining, then each question of the pages: the median of 15 runs on one connection.
+Appending is timed alone, then draining, then each question of the pages: the median of 15 runs on one connection, over the
+last day and over all of them; while everything is hot, and again once every day but today is sealed as Parquet.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from assay.kit import ids
 from assay.spans import Collector, DuckDBStore, Spool
 from assay.spans.quarantine import Quarantine
 from assay.spans.types import SpanFilter
+from assay.testing import FakeClock
 from assay.wire.spans import Event, Span, SpanKind, SpanStatus
 from assay.wire.usage import Usage
 
@@ -76,14 +78,16 @@ def call(chance: random.Random, start_ns: int) -> list[Event]:
 
 
 def fill(
-    spool: Spool, collector: Collector, *, spans: int, until_ns: int, seed: int = 0
+    spool: Spool, collector: Collector, clock: FakeClock, *, spans: int, days: int, seed: int = 0
 ) -> tuple[float, float]:
-    """Append calls spread over the last day; the median of an append in µs and the spans drained per second."""
+    """Append calls spread over so many days up to now; the median of an append in µs and the spans drained per second."""
     chance = random.Random(seed)
     took: list[int] = []
     drained_s = 0.0
+    step_s = days * 86_400 / (spans // 2)
     for index in range(spans // 2):
-        events = call(chance, until_ns - 24 * HOUR_NS + index * (24 * HOUR_NS // (spans // 2)))
+        clock.advance(step_s)
+        events = call(chance, clock.now_ns())
         before = time.perf_counter_ns()
         spool.append(events)
         took.append(time.perf_counter_ns() - before)
@@ -125,37 +129,61 @@ async def strict_ms(spool: Spool, clients: int, calls: int = 40) -> float:
     )
 
 
-def measure(directory: Path, spans: int) -> dict[str, float]:
+def ask(store: DuckDBStore, now_ns: int, days: int) -> dict[str, float]:
+    """Each question of the pages over so many days."""
+    range_ = SpanFilter(project="default", from_ns=now_ns - days * 24 * HOUR_NS, to_ns=now_ns + HOUR_NS)
+    narrowed = msgspec.structs.replace(
+        range_, model="large", status=(SpanStatus.ERROR,), min_duration_ms=500.0
+    )
+    searched = msgspec.structs.replace(range_, text="statistics")
+    first = store.list_traces(range_)
+    bucket_ns = HOUR_NS * days
+    return {
+        "list_traces_ms": median_ms(lambda: store.list_traces(range_)),
+        "list_traces_next_page_ms": median_ms(lambda: store.list_traces(range_, cursor=first.next)),
+        "list_traces_filtered_ms": median_ms(lambda: store.list_traces(narrowed)),
+        "list_traces_search_ms": median_ms(lambda: store.list_traces(searched)),
+        "list_spans_ms": median_ms(lambda: store.list_spans(range_)),
+        "trace_ms": median_ms(lambda: store.trace("default", first.items[0].trace_id)),
+        "traffic_ms": median_ms(lambda: store.traffic(range_)),
+        "traffic_over_time_ms": median_ms(lambda: store.traffic_over_time(range_, bucket_ns=bucket_ns)),
+        "traffic_by_model_ms": median_ms(lambda: store.traffic_by(range_, "model")),
+        "facets_ms": median_ms(lambda: store.facets(range_)),
+    }
+
+
+def ask_all(store: DuckDBStore, now_ns: int, days: int) -> dict[str, dict[str, float]]:
+    """The questions over the last day and over all days."""
+    return {f"{count}_days": ask(store, now_ns, count) for count in sorted({1, days})}
+
+
+def measure(directory: Path, spans: int, days: int) -> dict[str, Any]:
     """All figures."""
-    spool, store = Spool(directory / "spool" / "main"), DuckDBStore(directory / "spans.duckdb")
-    collector = Collector(spool, store, Quarantine(directory / "quarantine"))
     now_ns = time.time_ns()
-    append_us, drained_per_s = fill(spool, collector, spans=spans, until_ns=now_ns)
-    figures = {"append_us": round(append_us, 2), "drained_per_s": round(drained_per_s)}
+    clock = FakeClock(start_ns=now_ns - days * 24 * HOUR_NS)
+    spool, store = Spool(directory / "spool" / "main", clock=clock), DuckDBStore(directory / "spans.duckdb")
+    collector = Collector(spool, store, Quarantine(directory / "quarantine"))
+    append_us, drained_per_s = fill(spool, collector, clock, spans=spans, days=days)
+    figures: dict[str, Any] = {"append_us": round(append_us, 2), "drained_per_s": round(drained_per_s)}
     figures["strict_1_ms"] = asyncio.run(strict_ms(spool, 1))
     figures["strict_64_ms"] = asyncio.run(strict_ms(spool, 64))
     collector.drain_now()
-    day = SpanFilter(project="default", from_ns=now_ns - 25 * HOUR_NS, to_ns=now_ns + HOUR_NS)
-    narrowed = msgspec.structs.replace(day, model="large", status=(SpanStatus.ERROR,), min_duration_ms=500.0)
-    searched = msgspec.structs.replace(day, text="statistics")
-    first = store.list_traces(day)
-    row = first.items[0]
-    figures |= {
-        "list_traces_ms": median_ms(lambda: store.list_traces(day)),
-        "list_traces_next_page_ms": median_ms(lambda: store.list_traces(day, cursor=first.next)),
-        "list_traces_filtered_ms": median_ms(lambda: store.list_traces(narrowed)),
-        "list_traces_search_ms": median_ms(lambda: store.list_traces(searched)),
-        "list_spans_ms": median_ms(lambda: store.list_spans(day)),
-        "trace_ms": median_ms(lambda: store.trace("default", row.trace_id)),
-        "traffic_ms": median_ms(lambda: store.traffic(day)),
-        "traffic_over_time_ms": median_ms(lambda: store.traffic_over_time(day, bucket_ns=HOUR_NS)),
-        "traffic_by_model_ms": median_ms(lambda: store.traffic_by(day, "model")),
-        "facets_ms": median_ms(lambda: store.facets(day)),
-    }
+    figures["hot_mb"] = round(store.size().hot_bytes / 1e6, 1)
+    figures["hot"] = ask_all(store, now_ns, days)
+    before = time.perf_counter()
+    store.seal(before_day=now_ns // (24 * HOUR_NS))
+    figures["seal_s"] = round(time.perf_counter() - before, 2)
+    before = time.perf_counter()
+    store.compact(even_little=True)
+    figures["compact_s"] = round(time.perf_counter() - before, 2)
+    size = store.size()
+    figures["left_hot_mb"] = round(size.hot_bytes / 1e6, 1)
+    figures["sealed_rows_mb"] = round(size.sealed_bytes / 1e6, 1)
+    figures["sealed_content_mb"] = round(size.content_bytes / 1e6, 1)
+    figures["sealed"] = ask_all(store, now_ns, days)
     collector.stop()
     spool.close()
     store.close()
-    figures["file_mb"] = round((directory / "spans.duckdb").stat().st_size / 1e6, 1)
     return figures
 
 
@@ -163,10 +191,11 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spans", type=int, default=100_000)
+    parser.add_argument("--days", type=int, default=7)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        figures = measure(Path(directory), chosen.spans)
+        figures = measure(Path(directory), chosen.spans, chosen.days)
     text = json.dumps(figures, indent=2)
     print(text)
     if chosen.json:

@@ -214,7 +214,9 @@ class _Page:
             problem=problem,
         )
         status = 200 if problem is None else problem.status
-        return shell.page(self._request, "traces/storage.html", context, title=later("Storage"), status=status)
+        return shell.page(
+            self._request, "traces/storage.html", context, title=later("Storage"), status=status
+        )
 
 
 def _share(server: ServerStorage | None) -> float | None:
