@@ -142,6 +142,7 @@ def test_an_idle_directory_can_be_saved_and_a_full_one_is_not_restored_over(tmp_
     made = command("--data", str(tmp_path / "data"), "--json", "keys", "create", "mine", cwd=tmp_path)
     key = json.loads(made.stdout)["id"]
     (tmp_path / "data/secret.key").write_bytes(bytes(32))
+    (tmp_path / "data/secret.key").chmod(0o600)
     (tmp_path / "data/other-room").mkdir()
     (tmp_path / "data/other-room/kept.bin").write_bytes(b"kept")
     saved = command("--data", str(tmp_path / "data"), "backup", "it.tar", cwd=tmp_path)

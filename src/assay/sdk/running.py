@@ -45,7 +45,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     joined: bool = False
     last_error: str | None = None
     faults: int = 0
-    """times that something in the SDK itself failed"""
+    """times that something in the SDK itself failed since `assay.init`"""
     spans: Counts = Counts()
     scores: Counts = Counts()
 
@@ -167,9 +167,9 @@ def required() -> Running:
 
 
 def replace(running: Running | None) -> None:
-    """Put another in its place; the one before is closed."""
-    global _running
-    before, _running = _running, running
+    """Put another in its place, with a count of faults of its own; the one before is closed."""
+    global _running, _faults
+    before, _running, _faults = _running, running, 0
     if before is not None:
         before.close()
 
