@@ -186,6 +186,7 @@ def test_a_fault_of_the_sdk_is_counted_and_does_not_reach_the_application(
     with caplog.at_level(logging.WARNING, "assay"), assay.span("x") as step:
         step.output(1)
     assert assay.status().faults == 1
+    assay.shutdown()
     sdk()
     assert assay.status().faults == 0, "what was before is not this one's"
 
