@@ -61,14 +61,7 @@ class Caller:
         is strict and nothing can be kept.
         """
         ledger = self._open(call)
-        try:
-            response = await self._first_that_answers(ledger, _complete)
-        except asyncio.CancelledError:
-            self._sink.append(ledger.settle(cancelled=True))
-            raise
-        except AssayError as error:
-            await self._fail(ledger, error)
-            raise
+        response = await self._answered(ledger, _complete)
         self.health.completes(ledger.condition)
         ledger.answered(response)
         kept = await self._sink.keep(ledger.settle())
@@ -78,14 +71,7 @@ class Caller:
     async def stream(self, call: Call) -> StreamingAnswer:
         """An answer whose first output has come; until then another target may take over. Raises like `complete`."""
         ledger = self._open(call)
-        try:
-            iterator, early = await self._first_that_answers(ledger, _open_stream)
-        except asyncio.CancelledError:
-            self._sink.append(ledger.settle(cancelled=True))
-            raise
-        except AssayError as error:
-            await self._fail(ledger, error)
-            raise
+        iterator, early = await self._answered(ledger, _open_stream)
         return _Stream(ledger, iterator, early, self._sink, self.health)
 
     async def embed(self, call: Call) -> EmbeddingAnswer:
@@ -96,14 +82,7 @@ class Caller:
         """
         self._sink.admit()
         ledger = EmbeddingLedger(call, self._clock, self._prices, keep_content=self._keep_content)
-        try:
-            response = await self._first_that_answers(ledger, embed_at)
-        except asyncio.CancelledError:
-            self._sink.append(ledger.settle(cancelled=True))
-            raise
-        except AssayError as error:
-            await self._fail(ledger, error)
-            raise
+        response = await self._answered(ledger, embed_at)
         self.health.completes(ledger.condition)
         ledger.embedded(response)
         kept = await self._sink.keep(ledger.settle())
@@ -120,6 +99,20 @@ class Caller:
     def _open(self, call: Call) -> Ledger:
         self._sink.admit()
         return Ledger(call, self._clock, self._prices, keep_content=self._keep_content)
+
+    async def _answered(self, ledger: Ledger, attempt: Try[T]) -> T:
+        """What the first target that answers says. Whatever else happens, the account is settled."""
+        try:
+            return await self._first_that_answers(ledger, attempt)
+        except asyncio.CancelledError:
+            self._sink.append(ledger.settle(cancelled=True))
+            raise
+        except AssayError as error:
+            await self._fail(ledger, error)
+            raise
+        except Exception as error:
+            await self._fail(ledger, AssayError(f"{type(error).__name__} in Assay"))
+            raise
 
     async def _fail(self, ledger: Ledger, error: AssayError) -> None:
         """Calls that reached an upstream are kept with their failure; one that never did is the client's own error."""
