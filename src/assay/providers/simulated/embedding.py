@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from assay.providers.simulated.answers import tokens
-from assay.providers.simulated.asking import Asked
+from assay.providers.simulated.asking import Asked, Refused
 
 _WORD = re.compile(r"\w+")
 _TRIPLE_WEIGHT = 0.3
@@ -30,6 +30,15 @@ def vector(text: str, dimensions: int) -> "array[float]":
             sums[at] += weight if signs >> at & 1 else -weight
     length = math.sqrt(math.fsum(number * number for number in sums)) or 1.0
     return array("f", [number / length for number in sums])
+
+
+def dimensions_for(asked: Asked, most: int) -> int:
+    """How long its vectors shall be. Raises `Refused` for longer ones than there are."""
+    dimensions = asked.dimensions or most
+    if dimensions > most:
+        message = f"Invalid value for 'dimensions' = {dimensions}. Must be less than or equal to {most}."
+        raise Refused(400, message, param="dimensions")
+    return dimensions
 
 
 def answer(asked: Asked, *, dimensions: int, usage: bool) -> bytes:

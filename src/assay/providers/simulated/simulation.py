@@ -11,26 +11,18 @@ import msgspec
 
 from assay.errors import BadRequest
 from assay.kit.clock import SYSTEM, Clock
-from assay.providers.simulated import embedding
-from assay.providers.simulated import messages_saying as messages
-from assay.providers.simulated.answers import tokens
-from assay.providers.simulated.asking import Asked, Endpoint, Refused, error_body, parse
+from assay.providers.simulated.asking import Asked, Refused
 from assay.providers.simulated.behaviour import Behaviour, Script, draw
+from assay.providers.simulated.dialects import OVERLOADED, Dialect, Moment, counted, dialect_at
 from assay.providers.simulated.exchange import Call, Exchange, Plan, Step
 from assay.providers.simulated.messages_asking import messages_error, parse_messages
-from assay.providers.simulated.replying import reasoning_tokens, reply
-from assay.providers.simulated.saying import Answer, Chunk, Reply, event
+from assay.providers.simulated.replying import reply
+from assay.providers.simulated.saying import Chunk
 from assay.providers.types import HttpRequest
 
 STEERING_HEADER = "x-simulate"
 DEFAULT_MODEL = "simulated-1"
 LOG_LENGTH = 10_000
-_ENDPOINTS: Mapping[str, Endpoint] = {
-    "/v1/chat/completions": "chat",
-    "/v1/completions": "completions",
-    "/v1/messages": "messages",
-    "/v1/embeddings": "embeddings",
-}
 COUNT_PATH = "/v1/messages/count_tokens"
 _MESSAGES = {
     401: ("Incorrect API key provided.", "invalid_api_key"),
@@ -38,10 +30,9 @@ _MESSAGES = {
     404: ("The model does not exist or you do not have access to it.", "model_not_found"),
     429: ("Rate limit reached for requests.", "rate_limit_exceeded"),
     500: ("The server had an error while processing your request. Sorry about that!", None),
-    503: ("The engine is currently overloaded, please try again later.", None),
+    503: (OVERLOADED, None),
     529: ("Overloaded", None),
 }
-_MALFORMED = b'data: {"id": "chatcmpl-broken", "choices": [{"delta": {"cont\n\n'
 
 
 class Simulation:
@@ -97,8 +88,7 @@ class Simulation:
         try:
             plan = self._plan(call, request.body)
         except Refused as refused:
-            body = messages_error(refused.status, str(refused)) if _is_anthropic(call) else refused.body
-            plan = self._error(refused.status, body, Behaviour())
+            plan = self._error(refused.status, _refusal(call, refused), Behaviour())
         call.status = plan.status
         return Exchange(plan, call, self.clock)
 
@@ -108,19 +98,16 @@ class Simulation:
             return self._models(call)
         if call.path == COUNT_PATH and call.method == "POST":
             asked = parse_messages(body, call.headers, counting=True)
-            return _whole(msgspec.json.encode({"input_tokens": _counted(asked)}), head_s=0.0)
-        endpoint = _ENDPOINTS.get(call.path)
-        if endpoint is None:
+            return _whole(msgspec.json.encode({"input_tokens": counted(asked)}), head_s=0.0)
+        dialect = dialect_at(call.path)
+        if dialect is None:
             raise Refused(404, f"Invalid URL ({call.method} {call.path})", code="unknown_url")
         if call.method != "POST":
             raise Refused(405, f"Not allowed to {call.method} on {call.path}.", code="method_not_supported")
         behaviour = self.behaviour_now()
         self._calls += 1
         random = Random(self.script.seed << 64 | call.index)
-        if endpoint == "messages":
-            asked = parse_messages(body, call.headers, counting=False)
-        else:
-            asked = parse(endpoint, body)
+        asked = dialect.parse(call, body)
         if self.script.models and asked.model not in self.script.models:
             raise Refused(
                 404,
@@ -128,7 +115,8 @@ class Simulation:
                 code="model_not_found",
             )
         behaviour = _steered(behaviour, asked.steering, call.headers.get(STEERING_HEADER, ""))
-        return self._fate(asked, behaviour, random) or self._answered(asked, behaviour, random, call.index)
+        fate = self._fate(dialect, behaviour, random)
+        return fate or self._answered(asked, dialect, behaviour, random, call.index)
 
     def _check_key(self, headers: Mapping[str, str]) -> None:
         if self.script.api_key is None:
@@ -154,7 +142,7 @@ class Simulation:
                 return _whole(msgspec.json.encode(card), head_s=0.0)
         raise Refused(404, f"The model '{name}' does not exist", param="model", code="model_not_found")
 
-    def _fate(self, asked: Asked, behaviour: Behaviour, random: Random) -> Plan | None:
+    def _fate(self, dialect: Dialect, behaviour: Behaviour, random: Random) -> Plan | None:
         """The failures that come before an answer; each draws its chance whether it is configured or not, so that
         switching one on does not move the others."""
         refused, failed = random.random(), random.random()
@@ -168,10 +156,7 @@ class Simulation:
         if status == 200:
             return None
         message, code = _MESSAGES.get(status, (f"The simulated provider answers {status}.", None))
-        if asked.endpoint == "messages":
-            body = messages_error(status, message)
-        else:
-            body = error_body(status, message, code=code)
+        body = dialect.error(status, message, code)
         return self._error(status, body, behaviour, draw(behaviour.head_s, random))
 
     def _error(self, status: int, body: bytes, behaviour: Behaviour, head_s: float = 0.0) -> Plan:
@@ -183,48 +168,28 @@ class Simulation:
             headers = (("retry-after", value),)
         return _whole(body, head_s=head_s, status=status, headers=headers)
 
-    def _answered(self, asked: Asked, behaviour: Behaviour, random: Random, index: int) -> Plan:
+    def _answered(
+        self, asked: Asked, dialect: Dialect, behaviour: Behaviour, random: Random, index: int
+    ) -> Plan:
         faulty = random.random() < behaviour.fault_share
         head_s = draw(behaviour.head_s, random)
         first_token_s = draw(behaviour.first_token_s, random)
-        if asked.endpoint == "embeddings":
-            plan = _embedded(asked, behaviour, head_s + first_token_s)
-            return _broken_whole(plan, behaviour, asked.endpoint) if faulty else plan
+        created = self.clock.now_ns() // 1_000_000_000
+        moment = Moment(index=index, created=created, behaviour=behaviour)
+        if dialect.vectors is not None:
+            plan = _whole(dialect.vectors(asked, moment), head_s=head_s + first_token_s)
+            return _broken_whole(plan, behaviour, dialect) if faulty else plan
         replies = tuple(
             reply(asked, behaviour, prompt, random) for prompt in asked.prompts for _ in range(asked.n)
         )
-        answer = self._saying(asked, replies, behaviour, index)
+        answer = dialect.answer(asked, replies, moment)
         if asked.stream:
-            plan = _streamed(answer.chunks(), behaviour, random, head_s, first_token_s)
-            return _broken_stream(plan, behaviour, asked.endpoint) if faulty else plan
+            plan = _streamed(answer.chunks(), behaviour, random, head_s, first_token_s, dialect.stream_type)
+            return _broken_stream(plan, behaviour, dialect) if faulty else plan
         longest = max(each.count for each in replies)
         whole_s = head_s + first_token_s + sum(_gap(behaviour, random) for _ in range(longest - 1))
         plan = _whole(answer.whole(), head_s=whole_s)
-        return _broken_whole(plan, behaviour, asked.endpoint) if faulty else plan
-
-    def _saying(
-        self, asked: Asked, replies: tuple[Reply, ...], behaviour: Behaviour, index: int
-    ) -> Answer | messages.MessagesAnswer:
-        if asked.endpoint == "messages":
-            usage = _messages_usage(asked, replies[0], behaviour) if behaviour.usage else None
-            return messages.MessagesAnswer(
-                asked=asked, reply=replies[0], id=f"msg_sim{index:08d}", usage=usage
-            )
-        return Answer(
-            asked=asked,
-            replies=replies,
-            id=f"{'chatcmpl' if asked.endpoint == 'chat' else 'cmpl'}-sim{index:08d}",
-            created=self.clock.now_ns() // 1_000_000_000,
-            usage=_usage(asked, replies, behaviour) if behaviour.usage else None,
-        )
-
-
-def _embedded(asked: Asked, behaviour: Behaviour, head_s: float) -> Plan:
-    dimensions = asked.dimensions or behaviour.dimensions
-    if dimensions > behaviour.dimensions:
-        message = f"Invalid value for 'dimensions' = {dimensions}. Must be less than or equal to {behaviour.dimensions}."
-        raise Refused(400, message, param="dimensions")
-    return _whole(embedding.answer(asked, dimensions=dimensions, usage=behaviour.usage), head_s=head_s)
+        return _broken_whole(plan, behaviour, dialect) if faulty else plan
 
 
 def _steered(behaviour: Behaviour, steering: Mapping[str, Any], header: str) -> Behaviour:
@@ -239,45 +204,6 @@ def _steered(behaviour: Behaviour, steering: Mapping[str, Any], header: str) -> 
         raise Refused(400, error.message, param="simulate") from error
 
 
-def _usage(asked: Asked, replies: tuple[Reply, ...], behaviour: Behaviour) -> dict[str, Any]:
-    prompt_tokens = _counted(asked)
-    completion_tokens = sum(each.count + behaviour.reasoning_tokens for each in replies)
-    written = int(prompt_tokens * (behaviour.cache_write_share + behaviour.cache_write_1h_share))
-    return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
-        "prompt_tokens_details": {
-            "cached_tokens": int(prompt_tokens * behaviour.cached_share),
-            **({"cache_write_tokens": written} if written else {}),
-            "audio_tokens": 0,
-        },
-        "completion_tokens_details": {
-            "reasoning_tokens": behaviour.reasoning_tokens * len(replies),
-            "audio_tokens": 0,
-        },
-    }
-
-
-def _messages_usage(asked: Asked, made: Reply, behaviour: Behaviour) -> messages.MessagesUsage:
-    prompt_tokens, thinking = _counted(asked), reasoning_tokens(asked, behaviour)
-    read = int(prompt_tokens * behaviour.cached_share)
-    minutes = int(prompt_tokens * behaviour.cache_write_share)
-    hour = int(prompt_tokens * behaviour.cache_write_1h_share)
-    return messages.MessagesUsage(
-        input=prompt_tokens - read - minutes - hour,
-        cache_read=read,
-        cache_write_5m=minutes,
-        cache_write_1h=hour,
-        output=made.count + thinking,
-        thinking=thinking,
-    )
-
-
-def _counted(asked: Asked) -> int:
-    return sum(len(tokens(prompt)) for prompt in asked.prompts)
-
-
 def _gap(behaviour: Behaviour, random: Random) -> float:
     """Seconds between two tokens; the lognormal factor has mean 1, so jitter does not change the rate."""
     if behaviour.tokens_per_s is None:
@@ -287,7 +213,12 @@ def _gap(behaviour: Behaviour, random: Random) -> float:
 
 
 def _streamed(
-    chunks: list[Chunk], behaviour: Behaviour, random: Random, head_s: float, first_token_s: float
+    chunks: list[Chunk],
+    behaviour: Behaviour,
+    random: Random,
+    head_s: float,
+    first_token_s: float,
+    content_type: str,
 ) -> Plan:
     steps: list[Step] = []
     wait_s, waited = first_token_s, False
@@ -297,7 +228,7 @@ def _streamed(
             delay_s = wait_s if not waited else _gap(behaviour, random)
             waited = True
         steps.append(Step(delay_s, chunk.data))
-    headers = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
+    headers = (("content-type", content_type), ("cache-control", "no-cache"))
     return Plan(head_s=head_s, headers=headers, steps=tuple(steps))
 
 
@@ -308,17 +239,15 @@ def _whole(
     return Plan(head_s=head_s, status=status, headers=(*length, *headers), steps=(Step(0.0, body),))
 
 
-def _broken_stream(plan: Plan, behaviour: Behaviour, endpoint: Endpoint) -> Plan:
+def _broken_stream(plan: Plan, behaviour: Behaviour, dialect: Dialect) -> Plan:
     steps = list(plan.steps)
     ending = plan.ending
-    malformed = messages.MALFORMED if endpoint == "messages" else _MALFORMED
     if behaviour.malformed_at is not None and behaviour.malformed_at <= len(steps):
-        steps[behaviour.malformed_at - 1] = Step(steps[behaviour.malformed_at - 1].delay_s, malformed)
+        delay_s = steps[behaviour.malformed_at - 1].delay_s
+        steps[behaviour.malformed_at - 1] = Step(delay_s, dialect.malformed)
     if behaviour.error_at is not None and behaviour.error_at <= len(steps):
-        failed = event(msgspec.Raw(error_body(503, *_MESSAGES[503][:1])))
-        if endpoint == "messages":
-            failed = messages.in_band_error()
-        steps[behaviour.error_at - 1 :] = [Step(steps[behaviour.error_at - 1].delay_s, failed)]
+        delay_s = steps[behaviour.error_at - 1].delay_s
+        steps[behaviour.error_at - 1 :] = [Step(delay_s, dialect.failed)]
     if behaviour.stall_at is not None and behaviour.stall_at <= len(steps):
         del steps[behaviour.stall_at - 1 :]
         ending = "stall"
@@ -328,12 +257,11 @@ def _broken_stream(plan: Plan, behaviour: Behaviour, endpoint: Endpoint) -> Plan
     return msgspec.structs.replace(plan, steps=tuple(steps), ending=ending)
 
 
-def _broken_whole(plan: Plan, behaviour: Behaviour, endpoint: Endpoint) -> Plan:
+def _broken_whole(plan: Plan, behaviour: Behaviour, dialect: Dialect) -> Plan:
     body = plan.steps[0].data
     half = body[: len(body) // 2]
     if behaviour.error_at is not None:
-        failed = messages_error(529, "Overloaded") if endpoint == "messages" else None
-        return _whole(failed or error_body(503, _MESSAGES[503][0]), head_s=plan.head_s)
+        return _whole(dialect.error(503, OVERLOADED, None), head_s=plan.head_s)
     if behaviour.malformed_at is not None:
         return _whole(half, head_s=plan.head_s)
     if behaviour.cut_at is not None or behaviour.stall_at is not None:
@@ -356,6 +284,14 @@ def _is_anthropic(call: Call) -> bool:
     return call.path.startswith("/v1/messages") or (
         call.path.startswith("/v1/models") and "anthropic-version" in call.headers
     )
+
+
+def _refusal(call: Call, refused: Refused) -> bytes:
+    """What a client of this path can read. A refusal of OpenAI's format has its own body, which names the field."""
+    if _is_anthropic(call):
+        return messages_error(refused.status, str(refused))
+    dialect = dialect_at(call.path)
+    return refused.body if dialect is None else dialect.refusal(refused)
 
 
 def _json_or_none(body: bytes) -> Any:

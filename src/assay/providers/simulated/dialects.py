@@ -1,0 +1,172 @@
+"""The wire formats of the simulated provider. A `Dialect` is all that `Simulation` knows of one: how to read a request, how
+to put replies and failures on the wire. A vendor's format is a file or two of its own and one line in `DIALECTS`.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from assay.providers.simulated import embedding
+from assay.providers.simulated import messages_saying as messages
+from assay.providers.simulated.answers import tokens
+from assay.providers.simulated.asking import Asked, OpenAIEndpoint, Refused, error_body, parse
+from assay.providers.simulated.behaviour import Behaviour
+from assay.providers.simulated.exchange import Call
+from assay.providers.simulated.messages_asking import messages_error, parse_messages
+from assay.providers.simulated.replying import reasoning_tokens
+from assay.providers.simulated.saying import Answer, Chunk, Reply, event
+
+OVERLOADED = "The engine is currently overloaded, please try again later."
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer knows besides what was asked and replied: the call's number, seconds since the epoch, the behaviour."""
+
+    index: int
+    created: int
+    behaviour: Behaviour
+
+
+class Spoken(Protocol):
+    """An answer in a vendor's format."""
+
+    def whole(self) -> bytes:
+        """The body of an answer that is not streamed."""
+
+    def chunks(self) -> list[Chunk]:
+        """The pieces of a streamed one."""
+
+
+def _no_answers(asked: Asked, replies: Sequence[Reply], moment: Moment) -> Spoken:
+    raise AssertionError(f"{asked.endpoint} does not speak")
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """One format. `parse` raises `Refused`; `error` is the body for a status and a message, with OpenAI's code where there is
+    one; `failed` is an error in the middle of a stream, `malformed` a piece of one that cannot be read.
+
+    A dialect has `answer` or `vectors`, which makes the whole body of an answer that has no text.
+    """
+
+    parse: Callable[[Call, bytes], Asked]
+    error: Callable[[int, str, str | None], bytes]
+    names_fields: bool = False
+    """its errors are OpenAI's, as `Refused` has them"""
+    answer: Callable[[Asked, Sequence[Reply], Moment], Spoken] = _no_answers
+    vectors: Callable[[Asked, Moment], bytes] | None = None
+    failed: bytes = b""
+    malformed: bytes = b""
+    stream_type: str = "text/event-stream; charset=utf-8"
+
+    def refusal(self, refused: Refused) -> bytes:
+        """The body for a request that cannot be used."""
+        return refused.body if self.names_fields else self.error(refused.status, str(refused), None)
+
+
+def counted(asked: Asked) -> int:
+    """Tokens that went in."""
+    return sum(len(tokens(prompt)) for prompt in asked.prompts)
+
+
+# --- OpenAI's ---
+
+
+def _openai_error(status: int, message: str, code: str | None) -> bytes:
+    return error_body(status, message, code=code)
+
+
+def _openai_answer(asked: Asked, replies: Sequence[Reply], moment: Moment) -> Answer:
+    return Answer(
+        asked=asked,
+        replies=tuple(replies),
+        id=f"{'chatcmpl' if asked.endpoint == 'chat' else 'cmpl'}-sim{moment.index:08d}",
+        created=moment.created,
+        usage=_openai_usage(asked, replies, moment.behaviour) if moment.behaviour.usage else None,
+    )
+
+
+def _openai_usage(asked: Asked, replies: Sequence[Reply], behaviour: Behaviour) -> dict[str, Any]:
+    prompt_tokens = counted(asked)
+    completion_tokens = sum(each.count + behaviour.reasoning_tokens for each in replies)
+    written = int(prompt_tokens * (behaviour.cache_write_share + behaviour.cache_write_1h_share))
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": int(prompt_tokens * behaviour.cached_share),
+            **({"cache_write_tokens": written} if written else {}),
+            "audio_tokens": 0,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": behaviour.reasoning_tokens * len(replies),
+            "audio_tokens": 0,
+        },
+    }
+
+
+def _openai_vectors(asked: Asked, moment: Moment) -> bytes:
+    dimensions = embedding.dimensions_for(asked, moment.behaviour.dimensions)
+    return embedding.answer(asked, dimensions=dimensions, usage=moment.behaviour.usage)
+
+
+def openai(endpoint: OpenAIEndpoint) -> Dialect:
+    """OpenAI's format, at one of its endpoints."""
+    return Dialect(
+        parse=lambda _, body: parse(endpoint, body),
+        error=_openai_error,
+        names_fields=True,
+        answer=_openai_answer,
+        vectors=_openai_vectors if endpoint == "embeddings" else None,
+        failed=event(msgspec.Raw(error_body(503, OVERLOADED))),
+        malformed=b'data: {"id": "chatcmpl-broken", "choices": [{"delta": {"cont\n\n',
+    )
+
+
+# --- Anthropic's ---
+
+
+def _messages_answer(asked: Asked, replies: Sequence[Reply], moment: Moment) -> messages.MessagesAnswer:
+    usage = _messages_usage(asked, replies[0], moment.behaviour) if moment.behaviour.usage else None
+    return messages.MessagesAnswer(
+        asked=asked, reply=replies[0], id=f"msg_sim{moment.index:08d}", usage=usage
+    )
+
+
+def _messages_usage(asked: Asked, made: Reply, behaviour: Behaviour) -> messages.MessagesUsage:
+    prompt_tokens, thinking = counted(asked), reasoning_tokens(asked, behaviour)
+    read = int(prompt_tokens * behaviour.cached_share)
+    minutes = int(prompt_tokens * behaviour.cache_write_share)
+    hour = int(prompt_tokens * behaviour.cache_write_1h_share)
+    return messages.MessagesUsage(
+        input=prompt_tokens - read - minutes - hour,
+        cache_read=read,
+        cache_write_5m=minutes,
+        cache_write_1h=hour,
+        output=made.count + thinking,
+        thinking=thinking,
+    )
+
+
+_ANTHROPIC = Dialect(
+    parse=lambda call, body: parse_messages(body, call.headers, counting=False),
+    error=lambda status, message, _: messages_error(status, message),
+    answer=_messages_answer,
+    failed=messages.in_band_error(),
+    malformed=messages.MALFORMED,
+)
+
+DIALECTS: tuple[tuple[re.Pattern[str], Dialect], ...] = (
+    (re.compile("/v1/chat/completions"), openai("chat")),
+    (re.compile("/v1/completions"), openai("completions")),
+    (re.compile("/v1/embeddings"), openai("embeddings")),
+    (re.compile("/v1/messages"), _ANTHROPIC),
+)
+"""Path → what is spoken there; the first pattern that fits the whole path counts."""
+
+
+def dialect_at(path: str) -> Dialect | None:
+    """What is spoken at a path."""
+    return next((dialect for pattern, dialect in DIALECTS if pattern.fullmatch(path)), None)
