@@ -21,6 +21,8 @@ from assay.wire.openai_chat import encode_message
 from assay.wire.openai_stream import assemble
 from assay.wire.requests import ChatRequest, CompletionRequest, MessagesRequest
 from assay.wire.responses import Response, StreamEvent
+from assay.wire.responses_api import ResponsesRequest
+from assay.wire.responses_api_answers import assemble_responses
 from assay.wire.spans import Event, Span, SpanKind, SpanStatus
 from assay.wire.usage import Usage, UsageSource
 
@@ -32,6 +34,7 @@ _OPERATIONS = {
     "chat": "chat",
     "completions": "text_completion",
     "messages": "chat",
+    "responses": "chat",
     "embeddings": "embeddings",
 }
 """Endpoint → OpenTelemetry's name of what is done."""
@@ -227,6 +230,8 @@ class Ledger:
             return tuple([bytes(encode_message(choice.message)) for choice in self.response.choices])
         if self.call.endpoint == "messages" and self.chunks:
             return (bytes(encode_message(assemble_messages(self.chunks))),)
+        if self.call.endpoint == "responses" and self.chunks:
+            return (bytes(encode_message(assemble_responses(self.chunks))),)
         return tuple(assemble(self.chunks))
 
     def _tools(self) -> tuple[bytes, ...]:
@@ -239,6 +244,8 @@ class Ledger:
         rest = {name: raw for name, raw in self.call.request.fields.items() if name not in _ELSEWHERE}
         if isinstance(self.call.request, MessagesRequest):
             rest.pop("system", None)  # it is the first of the messages
+        if isinstance(self.call.request, ResponsesRequest):
+            rest.pop("instructions", None)  # likewise
         return _encode(rest) if rest else None
 
     def _attributes(self, given: Mapping[str, object]) -> dict[str, object]:

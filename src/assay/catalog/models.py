@@ -38,13 +38,15 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 2
     price: Price | None = None
     completions: Literal["native", "chat"] = "native"
+    responses: bool | None = None
+    """whether its upstreams speak the Responses API; None leaves it to what is known of the provider"""
     strategy: Literal["weighted", "priority", "latency"] = "weighted"
     breaker: BreakerRule = BreakerRule()
 
 
 MOST_RETRIES = 10
 STRATEGIES = ("weighted", "priority", "latency")
-_FIELDS = ("route", "fallback", "timeout", "retries", "price", "completions", "strategy", "breaker")
+_FIELDS = ("route", "fallback", "timeout", "retries", "price", "completions", "responses", "strategy", "breaker")
 _TIMEOUTS = ("connect_s", "first_token_s", "idle_s", "total_s")
 _PRICES: Mapping[str, tuple[str, ...]] = {
     "input_usd_per_mtok": ("input",),
@@ -79,6 +81,11 @@ def parse_model(name: str, table: Mapping[str, Any]) -> ModelConfig:
             f"{where}.completions is {completions!r}: it must be 'native' or 'chat'",
             param=f"{where}.completions",
         )
+    responses = table.get("responses")
+    if not isinstance(responses, bool | None):
+        raise BadRequest(
+            f"{where}.responses is {responses!r}: it must be true or false", param=f"{where}.responses"
+        )
     strategy = table.get("strategy", "weighted")
     if strategy not in STRATEGIES:
         raise BadRequest(
@@ -93,6 +100,7 @@ def parse_model(name: str, table: Mapping[str, Any]) -> ModelConfig:
         retries=_retries(where, table.get("retries", 2)),
         price=_price(name, table["price"]) if "price" in table else None,
         completions=completions,
+        responses=responses,
         strategy=strategy,
         breaker=_breaker(where, table.get("breaker", {})),
     )

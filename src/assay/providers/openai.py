@@ -9,13 +9,21 @@ import msgspec
 from assay.errors import BadRequest, Upstream, UpstreamCut, UpstreamRefused
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.embeddings import read_answer
+from assay.providers.responses import encode_responses_request
 from assay.providers.types import HttpRequest, HttpResponse, Probe, ProviderRequest, Transport, probed
 from assay.wire.embeddings import EmbeddingResponse
 from assay.wire.openai_chat import UNREADABLE, StreamError, decode_chunk, decode_response, encode_request
 from assay.wire.responses import Response, StreamEvent
+from assay.wire.responses_api import ResponsesRequest
+from assay.wire.responses_api_answers import decode_responses_answer, decode_responses_event
 from assay.wire.sse import SseDecoder
 
-_PATHS = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings"}
+_PATHS = {
+    "chat": "/chat/completions",
+    "completions": "/completions",
+    "responses": "/responses",
+    "embeddings": "/embeddings",
+}
 _NOT_SERVED = (404, 405, 501)
 
 
@@ -23,7 +31,7 @@ class OpenAIProvider:
     """A server of OpenAI's format at `base_url` (which ends before `/chat/completions`).
 
     `limit_field` is its name for the most tokens to make, for requests that came in another format: OpenAI's own newer models
-    refuse `max_tokens`, and many servers know nothing else.
+    refuse `max_tokens`, and many servers know nothing else. `has_responses`: it serves the Responses API too.
     """
 
     type = "openai"
@@ -37,9 +45,11 @@ class OpenAIProvider:
         transport: Transport,
         clock: Clock = SYSTEM,
         limit_field: str = "max_tokens",
+        has_responses: bool = False,
     ) -> None:
         self.name = name
         self.limit_field = limit_field
+        self.has_responses = has_responses
         self._base_url = base_url.rstrip("/")
         self._transport = transport
         self._clock = clock
@@ -56,7 +66,11 @@ class OpenAIProvider:
         if response.status >= 300:
             raise refusal(self.name, response, body, self._clock)
         try:
+            if request.endpoint == "responses":
+                return decode_responses_answer(body)
             return decode_response(body)
+        except StreamError as error:
+            raise _failed(self.name, error) from error
         except (*UNREADABLE, BadRequest) as error:
             raise Upstream(
                 f"{self.name} answered with something that is not a completion: {error}"
@@ -69,7 +83,7 @@ class OpenAIProvider:
             if response.status >= 300:
                 raise refusal(self.name, response, await response.read(), self._clock)
             complete = False
-            hide_usage = not request.request.include_usage
+            hide_usage = None if request.endpoint == "responses" else not request.request.include_usage
             decoder = SseDecoder()
             async for chunk in response.chunks():
                 for data in decoder.feed(chunk):
@@ -107,24 +121,33 @@ class OpenAIProvider:
         return await probed(self._transport, f"{self._base_url}/models", self._headers)
 
     async def _send(self, request: ProviderRequest, *, stream: bool) -> HttpResponse:
-        body = encode_request(request.request.fields, model=request.model, stream=stream)
+        sent = request.request
+        if isinstance(sent, ResponsesRequest):
+            body = encode_responses_request(sent, model=request.model)
+        else:
+            body = encode_request(sent.fields, model=request.model, stream=stream)
         url = self._base_url + _PATHS[request.endpoint]
         return await self._transport.send(
             HttpRequest("POST", url, self._headers, body), request.timeouts, stream=stream
         )
 
-    def _event(self, data: bytes, hide_usage: bool) -> StreamEvent:
+    def _event(self, data: bytes, hide_usage: bool | None) -> StreamEvent:
+        """`hide_usage` is None for an event of the Responses API."""
         try:
+            if hide_usage is None:
+                return decode_responses_event(data)
             return decode_chunk(data, hide_usage=hide_usage)
         except UNREADABLE:
             return StreamEvent(raw=None, malformed=True)
         except StreamError as error:
-            message, status = _said(error.body)
-            raise UpstreamRefused(
-                f"{self.name} failed in the middle of its answer: {message}",
-                status=status or 502,
-                body=error.body,
-            ) from error
+            raise _failed(self.name, error) from error
+
+
+def _failed(provider: str, error: StreamError) -> UpstreamRefused:
+    message, status = _said(error.body)
+    return UpstreamRefused(
+        f"{provider} failed in the middle of its answer: {message}", status=status or 502, body=error.body
+    )
 
 
 def refusal(provider: str, response: HttpResponse, body: bytes, clock: Clock) -> UpstreamRefused:

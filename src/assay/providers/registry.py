@@ -43,6 +43,7 @@ def _openai(config: ProviderConfig, transport: Transport) -> Provider:
         api_key=config.api_key,
         transport=transport,
         limit_field=str(limit_field),
+        has_responses=theirs,
     )
 
 

@@ -13,7 +13,7 @@ from assay.wire.embeddings import EmbeddingRequest, EmbeddingResponse
 from assay.wire.requests import ModelRequest
 from assay.wire.responses import Response, StreamEvent
 
-Endpoint = Literal["chat", "completions", "messages", "embeddings"]
+Endpoint = Literal["chat", "completions", "messages", "responses", "embeddings"]
 
 
 class Timeouts(msgspec.Struct, frozen=True):

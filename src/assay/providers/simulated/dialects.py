@@ -16,6 +16,14 @@ from assay.providers.simulated.behaviour import Behaviour
 from assay.providers.simulated.exchange import Call
 from assay.providers.simulated.messages_asking import messages_error, parse_messages
 from assay.providers.simulated.replying import reasoning_tokens
+from assay.providers.simulated.responses_dialect import (
+    FAILED,
+    MALFORMED,
+    ResponsesAnswer,
+    ResponsesAsked,
+    parse_responses,
+    responses_usage,
+)
 from assay.providers.simulated.saying import Answer, Chunk, Reply, event
 
 OVERLOADED = "The engine is currently overloaded, please try again later."
@@ -125,6 +133,28 @@ def openai(endpoint: OpenAIEndpoint) -> Dialect:
     )
 
 
+def _responses_answer(asked: Asked, replies: Sequence[Reply], moment: Moment) -> ResponsesAnswer:
+    assert isinstance(asked, ResponsesAsked)
+    usage = _openai_usage(asked, replies, moment.behaviour) if moment.behaviour.usage else None
+    return ResponsesAnswer(
+        asked=asked,
+        reply=replies[0],
+        index=moment.index,
+        created=moment.created,
+        usage=None if usage is None else responses_usage(usage),
+    )
+
+
+_RESPONSES = Dialect(
+    parse=lambda _, body: parse_responses(body),
+    error=_openai_error,
+    names_fields=True,
+    answer=_responses_answer,
+    failed=FAILED,
+    malformed=MALFORMED,
+)
+
+
 # --- Anthropic's ---
 
 
@@ -163,6 +193,7 @@ DIALECTS: tuple[tuple[re.Pattern[str], Dialect], ...] = (
     (re.compile("/v1/completions"), openai("completions")),
     (re.compile("/v1/embeddings"), openai("embeddings")),
     (re.compile("/v1/messages"), _ANTHROPIC),
+    (re.compile("/v1/responses"), _RESPONSES),
 )
 """Path → what is spoken there; the first pattern that fits the whole path counts."""
 
