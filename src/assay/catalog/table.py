@@ -14,7 +14,12 @@ from typing import Any
 
 from assay.catalog.rates import Price, Rates, Tier
 
-_OWN_NAMES: Mapping[str, str] = {"openai": "openai", "anthropic": "anthropic", "cohere": "cohere"}
+_OWN_NAMES: Mapping[str, str] = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "cohere": "cohere",
+    "gemini": "google",
+}
 """Provider types whose `base_url` may be left out → vendor in the table."""
 
 _PARENTS: tuple[tuple[str, tuple[str, ...]], ...] = (

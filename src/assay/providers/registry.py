@@ -53,6 +53,12 @@ def _anthropic(config: ProviderConfig, transport: Transport) -> Provider:
     return build(config, transport)
 
 
+def _gemini(config: ProviderConfig, transport: Transport) -> Provider:
+    from assay.providers.gemini import build
+
+    return build(config, transport)
+
+
 def _simulated(config: ProviderConfig, transport: Transport) -> Provider:
     from assay.providers.simulated import build
 
@@ -68,6 +74,7 @@ def _llama(config: ProviderConfig, transport: Transport) -> Provider:
 BUILT_IN: Mapping[str, Build] = {
     "openai": _openai,
     "anthropic": _anthropic,
+    "gemini": _gemini,
     "simulated": _simulated,
     "llama": _llama,
 }

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from assay.providers.simulated import embedding
+from assay.providers.simulated import embedding, gemini_asking, gemini_saying
 from assay.providers.simulated import messages_saying as messages
 from assay.providers.simulated.answers import tokens
 from assay.providers.simulated.asking import Asked, OpenAIEndpoint, Refused, error_body, parse
@@ -188,11 +188,36 @@ _ANTHROPIC = Dialect(
     malformed=messages.MALFORMED,
 )
 
+# --- Gemini's ---
+
+
+def _gemini_answer(asked: Asked, replies: Sequence[Reply], moment: Moment) -> gemini_saying.GeminiAnswer:
+    return gemini_saying.GeminiAnswer(
+        asked=asked, replies=tuple(replies), index=moment.index, behaviour=moment.behaviour
+    )
+
+
+_GEMINI = Dialect(
+    parse=lambda call, body: gemini_asking.parse_gemini(call.path, body),
+    error=lambda status, message, _: gemini_asking.gemini_error(status, message),
+    answer=_gemini_answer,
+    failed=gemini_saying.in_band_error(),
+    malformed=gemini_saying.MALFORMED,
+)
+
+_GEMINI_VECTORS = Dialect(
+    parse=lambda call, body: gemini_asking.parse_gemini_batch(call.path, body),
+    error=lambda status, message, _: gemini_asking.gemini_error(status, message),
+    vectors=lambda asked, moment: gemini_saying.gemini_vectors(asked, moment.behaviour),
+)
+
 DIALECTS: tuple[tuple[re.Pattern[str], Dialect], ...] = (
     (re.compile("/v1/chat/completions"), openai("chat")),
     (re.compile("/v1/completions"), openai("completions")),
     (re.compile("/v1/embeddings"), openai("embeddings")),
     (re.compile("/v1/messages"), _ANTHROPIC),
+    (gemini_asking.PATH, _GEMINI),
+    (gemini_asking.EMBED_PATH, _GEMINI_VECTORS),
     (re.compile("/v1/responses"), _RESPONSES),
 )
 """Path → what is spoken there; the first pattern that fits the whole path counts."""

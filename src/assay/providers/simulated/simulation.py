@@ -122,7 +122,7 @@ class Simulation:
         if self.script.api_key is None:
             return
         bearer = headers.get("authorization", "").removeprefix("Bearer ").strip()
-        sent = headers.get("x-api-key") or bearer
+        sent = headers.get("x-api-key") or headers.get("x-goog-api-key") or bearer
         if not sent:
             raise Refused(401, "You didn't provide an API key. Send it as `Authorization: Bearer YOUR_KEY`.")
         if sent != self.script.api_key:
