@@ -11,8 +11,10 @@
     ├── MethodNotAllowed       405  it is there, and takes another method
     ├── Conflict               409  it exists already, or is in use
     ├── TooLarge               413  more than a limit allows
+    ├── KeyReused              422  an idempotency key that stands for another request
     ├── UnsupportedMediaType   415  a body in a format or an encoding that is not known
     ├── RateLimited            429  a limit is reached; `retry_after_s` says for how long
+    │   └── BudgetSpent        429  the money is spent: trying again soon is of no use
     ├── Unavailable            503  cannot take it now, try again
     ├── Upstream               502  a provider failed
     │   ├── UpstreamDown       502  it cannot be reached
@@ -107,6 +109,13 @@ class TooLarge(AssayError):
     type = "request_too_large"
 
 
+class KeyReused(AssayError):
+    """An idempotency key that stands for another request."""
+
+    status = 422
+    type = "idempotency_error"
+
+
 class UnsupportedMediaType(AssayError):
     """A body in a format or an encoding that is not known here."""
 
@@ -123,6 +132,12 @@ class RateLimited(AssayError):
     def __init__(self, message: str, *, retry_after_s: float | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
+
+
+class BudgetSpent(RateLimited):
+    """A budget allows no such call any more. Clients of OpenAI's know the type."""
+
+    type = "insufficient_quota"
 
 
 class Unavailable(AssayError):

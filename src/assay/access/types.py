@@ -1,5 +1,6 @@
-"""Roles and what they allow, projects, keys, people, and who stands behind a request."""
+"""Roles and what they allow, projects, keys, people, who stands behind a request, and what they may spend."""
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
@@ -152,3 +153,53 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_ns: int
     address: str | None
     browser: str | None
+
+
+class Per(StrEnum):
+    """Of what a limit counts the calls."""
+
+    PROJECT = "project"
+    KEY = "key"
+    USER = "user"
+    TAG = "tag"
+
+
+class Period(StrEnum):
+    """The time of a budget: the UTC day or month, or since the budget was made."""
+
+    DAY = "day"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+class Allowance(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is allowed, each None for no limit. With `usd` it is a budget."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent: int | None = None
+    usd: Decimal | None = None
+    period: Period | None = None
+
+
+class Limit(Allowance, frozen=True, kw_only=True):
+    """What is allowed to whom. `name` is the id of a key, a user or a tag; without one the limit holds for each of them by
+    itself, and a limit for a name takes its place there. With `model` only calls of that model count."""
+
+    project: str
+    id: str
+    per: Per
+    name: str | None = None
+    model: str | None = None
+    created_at_ns: int = 0
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What calls under a budget cost up to a moment: in the period that began at `since_ns`."""
+
+    project: str
+    limit_id: str
+    name: str
+    usd: Decimal
+    since_ns: int
+    until_ns: int

@@ -10,8 +10,10 @@ from assay.calls.embedding import EmbeddingLedger, embed_at
 from assay.calls.formats import speaking
 from assay.calls.health import Health
 from assay.calls.ledger import Ledger
+from assay.calls.limiter import Limiter
 from assay.calls.plan import Target, backoff_s, for_client, is_retried, moves_on, plan, rotates
-from assay.calls.types import Answer, Call, EmbeddingAnswer, SpanSink, StreamingAnswer
+from assay.calls.reranking import RerankLedger, rerank_at
+from assay.calls.types import Answer, Call, EmbeddingAnswer, RerankAnswer, SpanSink, StreamingAnswer
 from assay.calls.watch import IdleWatch
 from assay.catalog.models import ModelConfig
 from assay.catalog.prices import PriceBook
@@ -23,6 +25,7 @@ from assay.wire.responses import Response, StreamEvent
 from assay.wire.spans import Span
 
 T = TypeVar("T")
+L = TypeVar("L", bound=Ledger)
 
 MAX_EARLY_EVENTS = 64
 """Events held back before the first output (role, metadata). An upstream that sends more is taken to have begun."""
@@ -44,6 +47,7 @@ class Caller:
         clock: Clock = SYSTEM,
         keep_content: bool = True,
         draw: Callable[[], float] | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self.models = models
         self._providers = providers
@@ -53,6 +57,7 @@ class Caller:
         self._keep_content = keep_content
         self._draw = draw or Random().random
         self.health = Health(clock, self._draw)
+        self.limiter = limiter
 
     async def complete(self, call: Call) -> Answer:
         """The whole answer.
@@ -60,7 +65,7 @@ class Caller:
         Raises `NotFound` for an unknown model, an `Upstream` error when no target answered, `Unavailable` when durability
         is strict and nothing can be kept.
         """
-        ledger = self._open(call)
+        ledger = self._open(call, Ledger)
         response = await self._answered(ledger, _complete)
         self.health.completes(ledger.condition)
         ledger.answered(response)
@@ -70,7 +75,7 @@ class Caller:
 
     async def stream(self, call: Call) -> StreamingAnswer:
         """An answer whose first output has come; until then another target may take over. Raises like `complete`."""
-        ledger = self._open(call)
+        ledger = self._open(call, Ledger)
         iterator, early = await self._answered(ledger, _open_stream)
         return _Stream(ledger, iterator, early, self._sink, self.health)
 
@@ -80,8 +85,7 @@ class Caller:
         Raises like `complete`, and `BadRequest` for a model that makes none. A fallback is asked for its own vectors: only
         those of the same model elsewhere can be compared with these.
         """
-        self._sink.admit()
-        ledger = EmbeddingLedger(call, self._clock, self._prices, keep_content=self._keep_content)
+        ledger = self._open(call, EmbeddingLedger)
         response = await self._answered(ledger, embed_at)
         self.health.completes(ledger.condition)
         ledger.embedded(response)
@@ -89,16 +93,30 @@ class Caller:
         assert ledger.span is not None
         return EmbeddingAnswer(response=response, span=ledger.span, upstream_ns=ledger.upstream_ns, kept=kept)
 
+    async def rerank(self, call: Call) -> RerankAnswer:
+        """The documents of a call whose request is a `RerankRequest`, in order of relevance. Raises like `embed`."""
+        ledger = self._open(call, RerankLedger)
+        response = await self._answered(ledger, rerank_at)
+        self.health.completes(ledger.condition)
+        ledger.ranked(response)
+        kept = await self._sink.keep(ledger.settle())
+        assert ledger.span is not None
+        return RerankAnswer(response=response, span=ledger.span, upstream_ns=ledger.upstream_ns, kept=kept)
+
     async def count(self, call: Call) -> TokenCount:
         """The tokens that a request would take in. Raises like `complete`; no span is kept, for nothing is spent."""
-        ledger = self._open(call)
+        ledger = Ledger(call, self._clock, self._prices, keep_content=False)
         counted = await self._first_that_answers(ledger, count_at)
         self.health.completes(ledger.condition)
         return counted
 
-    def _open(self, call: Call) -> Ledger:
+    def _open(self, call: Call, account: type[L]) -> L:
+        """The account of a call that may be made: its span can be kept, and every limit allows it."""
         self._sink.admit()
-        return Ledger(call, self._clock, self._prices, keep_content=self._keep_content)
+        ledger = account(call, self._clock, self._prices, keep_content=self._keep_content)
+        if self.limiter is not None:
+            ledger.reservation = self.limiter.reserve(call)
+        return ledger
 
     async def _answered(self, ledger: Ledger, attempt: Try[T]) -> T:
         """What the first target that answers says. Whatever else happens, the account is settled."""
@@ -118,12 +136,13 @@ class Caller:
         """Calls that reached an upstream are kept with their failure; one that never did is the client's own error."""
         if ledger.attempts:
             await self._sink.keep(ledger.settle(error))
+        ledger.release()
 
     async def _first_that_answers(self, ledger: Ledger, attempt: Try[T]) -> T:
         last: Upstream | Untranslatable | None = None
         targets = plan(
             self.models,
-            ledger.call.request.model,
+            self._asked(ledger),
             self._draw,
             keys=self._providers.keys,
             least_loaded=self.health.least_loaded,
@@ -140,6 +159,14 @@ class Caller:
                 ledger.attempts -= 1
         assert last is not None, "a model has at least one route"
         raise last if isinstance(last, Untranslatable) else for_client(last)
+
+    def _asked(self, ledger: Ledger) -> str:
+        """The model to ask: the one that the client named, or the cheaper one once little of a budget is left."""
+        name = ledger.call.request.model
+        model = self.models.get(name)
+        if model is None or model.economy is None or ledger.reservation is None:
+            return name
+        return model.economy.model if ledger.reservation.share >= model.economy.above else name
 
     async def _at_target(self, target: Target, ledger: Ledger, attempt: Try[T]) -> T:
         """One target with its retries, all within its total time."""

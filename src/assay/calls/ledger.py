@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from assay.calls.estimate import estimated_usage
 from assay.calls.health import Condition
+from assay.calls.limiter import Reservation
 from assay.calls.plan import Target
 from assay.calls.types import Call
 from assay.catalog.prices import PriceBook, cost
@@ -36,6 +37,7 @@ _OPERATIONS = {
     "messages": "chat",
     "responses": "chat",
     "embeddings": "embeddings",
+    "rerank": "rerank",
 }
 """Endpoint → OpenTelemetry's name of what is done."""
 
@@ -52,6 +54,7 @@ class Ledger:
         "_prices",
         "_waiting_since",
         "attempts",
+        "billed",
         "call",
         "chunks",
         "condition",
@@ -59,6 +62,7 @@ class Ledger:
         "first_output_ns",
         "malformed",
         "model",
+        "reservation",
         "response",
         "span",
         "span_id",
@@ -77,10 +81,12 @@ class Ledger:
         self.attempts = 0
         self.target: Target | None = None
         self.condition: Condition | None = None
+        self.reservation: Reservation | None = None
         self.upstream_ns = 0
         self.first_output_ns: int | None = None
         self.response: Response | None = None
         self.usage: Usage | None = None
+        self.billed: Usage | None = None
         self.model: str | None = None
         self.finish_reason: str | None = None
         self.malformed = 0
@@ -138,6 +144,7 @@ class Ledger:
         """A whole answer came."""
         self.response = response
         self.usage = response.usage
+        self.billed = response.billed
         self.model = response.model
         self.finish_reason = response.choices[0].finish_reason if response.choices else None
 
@@ -147,6 +154,7 @@ class Ledger:
             self.first_output_ns = self._clock.now_ns()
         if event.usage is not None:
             self.usage = event.usage
+            self.billed = event.billed
         if event.finish_reason is not None:
             self.finish_reason = event.finish_reason
         if event.malformed:
@@ -163,7 +171,7 @@ class Ledger:
         usage = self.usage
         if usage is None or usage.output_source is UsageSource.ESTIMATE:
             usage = self._estimate(output, usage) if self.attempts else None
-        amount, price_id = self._price(usage)
+        amount, price_id = self._price(self.billed or usage)
         self.span = Span(
             trace_id=self.trace_id,
             span_id=self.span_id,
@@ -204,7 +212,13 @@ class Ledger:
             request=self._rest(),
             attributes=self._attributes(context.attributes),
         )
+        self.release()
         return [*self._failed, self.span]
+
+    def release(self) -> None:
+        """Give back what was reserved and not used; once, however often it is said."""
+        if self.reservation is not None:
+            self.reservation.settle(self.span)
 
     def _price(self, usage: Usage | None) -> tuple[Decimal | None, str | None]:
         if usage is None or self.target is None:
@@ -249,7 +263,13 @@ class Ledger:
         return _encode(rest) if rest else None
 
     def _attributes(self, given: Mapping[str, object]) -> dict[str, object]:
-        return {**given, "assay.stream.malformed_events": self.malformed} if self.malformed else dict(given)
+        made = dict(given)
+        if self.malformed:
+            made["assay.stream.malformed_events"] = self.malformed
+        if self.billed is not None:
+            made["assay.billed.input_tokens"] = self.billed.total_input
+            made["assay.billed.output_tokens"] = self.billed.total_output
+        return made
 
 
 def _status(error: AssayError | None, cancelled: bool) -> SpanStatus:

@@ -28,6 +28,13 @@ class BreakerRule(msgspec.Struct, frozen=True):
     longest_s: float = 60.0
 
 
+class Economy(msgspec.Struct, frozen=True):
+    """Once the share `above` of a budget is used, calls under it are answered by the cheaper `model`."""
+
+    above: float
+    model: str
+
+
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A `[models.<name>]` table. `price` is what the file says; None leaves it to the price table."""
 
@@ -42,11 +49,23 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """whether its upstreams speak the Responses API; None leaves it to what is known of the provider"""
     strategy: Literal["weighted", "priority", "latency"] = "weighted"
     breaker: BreakerRule = BreakerRule()
+    economy: Economy | None = None
 
 
 MOST_RETRIES = 10
 STRATEGIES = ("weighted", "priority", "latency")
-_FIELDS = ("route", "fallback", "timeout", "retries", "price", "completions", "responses", "strategy", "breaker")
+_FIELDS = (
+    "route",
+    "fallback",
+    "timeout",
+    "retries",
+    "price",
+    "completions",
+    "responses",
+    "strategy",
+    "breaker",
+    "economy",
+)
 _TIMEOUTS = ("connect_s", "first_token_s", "idle_s", "total_s")
 _PRICES: Mapping[str, tuple[str, ...]] = {
     "input_usd_per_mtok": ("input",),
@@ -103,6 +122,7 @@ def parse_model(name: str, table: Mapping[str, Any]) -> ModelConfig:
         responses=responses,
         strategy=strategy,
         breaker=_breaker(where, table.get("breaker", {})),
+        economy=_economy(where, table["economy"]) if "economy" in table else None,
     )
 
 
@@ -123,6 +143,12 @@ def check_references(models: Mapping[str, ModelConfig], providers: Mapping[str, 
                     param=f"models.{model.name}.fallback",
                     hint=nearest(other, models) or f"Add [models.{other}].",
                 )
+        if model.economy is not None and model.economy.model not in models:
+            raise BadRequest(
+                f"models.{model.name}.economy names {model.economy.model!r}, which is not a model",
+                param=f"models.{model.name}.economy.model",
+                hint=nearest(model.economy.model, models) or f"Add [models.{model.economy.model}].",
+            )
 
 
 def _route(where: str, given: Any) -> tuple[Route, ...]:
@@ -186,6 +212,29 @@ def _breaker(where: str, given: Any) -> BreakerRule:
                 f"{field}.{key} is {value!r}: it must be a number, zero or more", param=f"{field}.{key}"
             )
     return BreakerRule(**given)
+
+
+def _economy(where: str, given: Any) -> Economy:
+    field = f"{where}.economy"
+    _table(field, given)
+    for key in given:
+        if key not in Economy.__struct_fields__:
+            raise unknown(field, key, Economy.__struct_fields__)
+    try:
+        economy = msgspec.convert(given, Economy, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest(
+            f"{field} cannot be used: {error}",
+            param=field,
+            hint='Write e.g. economy = { above = 0.8, model = "small" }.',
+        ) from error
+    if not 0 < economy.above < 1:
+        raise BadRequest(
+            f"{field}.above is {economy.above:g}: from there on no call would ever be made",
+            param=f"{field}.above",
+            hint="It is a share of the budget between 0 and 1.",
+        )
+    return economy
 
 
 def _price(name: str, given: Any) -> Price:

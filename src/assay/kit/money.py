@@ -8,12 +8,24 @@ from decimal import Context, Decimal
 SCALE = 20
 """Digits after the point that every column keeps."""
 
+NOTHING = Decimal(0)
+
 _exact = Context(prec=60)
 
 
 def usd(amount: str | int | Decimal) -> Decimal:
     """Parse an amount. Floats are refused by the type checker: `usd(0.1)` would already be wrong."""
     return Decimal(amount)
+
+
+def add(one: Decimal, other: Decimal) -> Decimal:
+    """The exact sum; Python's default rounds it to 28 digits."""
+    return _exact.add(one, other)
+
+
+def subtract(one: Decimal, other: Decimal) -> Decimal:
+    """The exact difference."""
+    return _exact.subtract(one, other)
 
 
 def total(amounts: list[Decimal | None]) -> Decimal | None:

@@ -213,6 +213,16 @@ class Bucket(msgspec.Struct, frozen=True):
     traffic: Traffic
 
 
+class Spending(NamedTuple):
+    """What Assay's own calls of one kind cost."""
+
+    key_id: str | None
+    user_id: str | None
+    tags: tuple[str, ...]
+    model: str | None
+    usd: Decimal
+
+
 class Group(msgspec.Struct, frozen=True):
     """The traffic of one value of a field; None stands for calls without one."""
 
@@ -378,6 +388,10 @@ class SpanStore(Protocol):
 
     def facets(self, filter: SpanFilter, *, limit: int = 20) -> list[Facet]:
         """What can be chosen from, given the other choices."""
+
+    def spending(self, project: str, *, after_ns: int, until_ns: int) -> list[Spending]:
+        """What Assay's own calls cost that ended after the one time and not after the other, for budgets: by key, user, tags
+        and model. What other programs told of is not among them."""
 
     def seal(
         self, *, before_day: int, progress: Callable[[int, int], None] = lambda done, total: None

@@ -20,6 +20,7 @@ from assay.spans.types import (
     GroupField,
     SpanFilter,
     SpanRow,
+    Spending,
     StoredSpan,
     TraceRow,
     Traffic,
@@ -41,6 +42,8 @@ SELECT_DETAIL = f"""SELECT {", ".join(_DETAIL[:-1])}, row_id IN (SELECT row_id F
 P = TypeVar("P")
 
 _HOUR_NS = 3_600_000_000_000
+_LONGEST_CALL_NS = 24 * _HOUR_NS
+"""No time-out of a model is longer."""
 LAST_NS = 1 << 62
 FAILED = "status IN ('error', 'cut')"
 _INPUTS = " + ".join(
@@ -224,6 +227,16 @@ class Reads(ABC):
                 if value is not None and len(values[name]) < limit:
                     values[name].append((value, row[-1]))
         return [Facet(name, tuple(found)) for name, found in values.items()]
+
+    def spending(self, project: str, *, after_ns: int, until_ns: int) -> list[Spending]:
+        began_ns = max(after_ns - _LONGEST_CALL_NS, 0)
+        rows = self._rows(
+            "SELECT key_id, user_id, tags, model, sum(cost_usd) FROM live_spans WHERE project = ? AND start_ns >= ?"
+            " AND end_ns > ? AND end_ns <= ? AND endpoint IS NOT NULL AND cost_usd > 0 GROUP BY ALL",
+            [project, began_ns, after_ns, until_ns],
+            Scope(project, began_ns, until_ns + 1),
+        )
+        return [Spending(key, user, tuple(tags or ()), model, usd) for key, user, tags, model, usd in rows]
 
     def _scores(self, where: str, parameters: Sequence[Any], limit: int) -> list[Score]:
         rows = self._rows(

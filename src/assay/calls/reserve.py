@@ -1,0 +1,145 @@
+"""What a call may take at most, before it is made: tokens in and out, and dollars.
+
+Input is counted from its text, cautiously; output by what the request allows, times the answers that it asks for. A request
+that sets no limit is taken to make `assumed_output_tokens`. What a call really took replaces this when it ends.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from assay.calls.types import Call
+from assay.catalog.models import ModelConfig, Route
+from assay.catalog.prices import PriceBook, Rates, cost
+from assay.wire.embeddings import EmbeddingRequest
+from assay.wire.messages import AudioPart, FilePart, ImagePart, Message, OpaquePart
+from assay.wire.requests import ChatRequest, CompletionRequest, Fields
+from assay.wire.usage import Usage
+
+ASSUMED_OUTPUT_TOKENS = 4096
+IMAGE_TOKENS = 2_000
+"""Of an image that is sent; vendors count 85 to about 1,600."""
+_MESSAGE_TOKENS = 8
+"""Around each message."""
+_TEXT = ("tools", "system", "response_format", "instructions")
+_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+
+_decode = msgspec.json.Decoder(int | float | None).decode
+
+
+class Reserve(NamedTuple):
+    """Tokens of a call at most."""
+
+    input: int
+    output: int
+
+
+class _Where(NamedTuple):
+    model: ModelConfig
+    route: Route
+
+
+def most_of(call: Call, assumed_output: int = ASSUMED_OUTPUT_TOKENS) -> Reserve:
+    """The tokens that a call may take."""
+    request = call.request
+    if isinstance(request, EmbeddingRequest):
+        return Reserve(sum(_text(each) if isinstance(each, str) else len(each) for each in request.inputs), 0)
+    fields = request.fields
+    beside = sum(len(memoryview(fields[name])) // 3 for name in _TEXT if name in fields)
+    return Reserve(beside + _input(request), _output(fields, assumed_output))
+
+
+def dearest(
+    models: Mapping[str, ModelConfig], name: str, prices: PriceBook, reserve: Reserve
+) -> Decimal | str:
+    """What the call costs at the dearest upstream that may answer it. The name of a model whose price is not known instead,
+    if there is one."""
+    most = Decimal(0)
+    for where in _upstreams(models, name):
+        price = prices.find(where, None)
+        if price is None:
+            return where.model.name
+        rates = price.at(reserve.input)
+        highest = Rates(
+            input=_highest(rates.input, rates.cache_write_5m, rates.cache_write_1h),
+            output=_highest(rates.output, rates.reasoning),
+        )
+        costs = cost(
+            Usage(input=reserve.input, output=reserve.output),
+            msgspec.structs.replace(price, rates=highest, tiers=()),
+        )
+        if costs is None:
+            return where.model.name
+        most = max(most, costs)
+    return most
+
+
+def _upstreams(models: Mapping[str, ModelConfig], name: str) -> Iterable[_Where]:
+    queue, seen = [name], {name}
+    while queue:
+        model = models.get(queue.pop())
+        if model is None:
+            continue
+        yield from (_Where(model, route) for route in model.route)
+        cheaper = (model.economy.model,) if model.economy is not None else ()
+        fresh = [other for other in (*model.fallback, *cheaper) if other not in seen]
+        queue += fresh
+        seen.update(fresh)
+
+
+def _highest(*rates: Decimal | None) -> Decimal | None:
+    known = [rate for rate in rates if rate is not None]
+    return max(known) if known else None
+
+
+def _input(request: ChatRequest | CompletionRequest) -> int:
+    if isinstance(request, CompletionRequest):
+        prompt = request.prompt
+        return _text(prompt) if isinstance(prompt, str) else sum(map(_prompt, prompt))
+    return sum(_message(message) for message in request.messages)
+
+
+def _prompt(given: str | int | list[int]) -> int:
+    if isinstance(given, str):
+        return _text(given)
+    return len(given) if isinstance(given, list) else 1
+
+
+def _message(message: Message) -> int:
+    tokens = _MESSAGE_TOKENS
+    for part in message.parts:
+        if isinstance(part, ImagePart):
+            tokens += IMAGE_TOKENS
+        elif isinstance(part, AudioPart):
+            tokens += len(part.data) // 300
+        elif isinstance(part, FilePart):
+            tokens += len(part.data or "") // 4
+        elif isinstance(part, OpaquePart):
+            tokens += len(memoryview(part.json)) // 3
+        else:
+            tokens += _text(part.text)
+    return tokens + sum(_text(call.arguments) + _MESSAGE_TOKENS for call in message.tool_calls)
+
+
+def _text(text: str) -> int:
+    """English makes 4 characters a token and more, code and numbers 3, Chinese less than one."""
+    return len(text) // 3 + 1 if text.isascii() else len(text.encode()) // 2 + 1
+
+
+def _output(fields: Fields, assumed: int) -> int:
+    most = next((number for name in _LIMITS if (number := _number(fields, name)) is not None), assumed)
+    answers = _number(fields, "n") or 1
+    return most * max(answers, _number(fields, "best_of") or 1)
+
+
+def _number(fields: Fields, name: str) -> int | None:
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    try:
+        found = _decode(raw)
+    except msgspec.DecodeError:
+        return None
+    return max(int(found), 0) if found is not None else None
