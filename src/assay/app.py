@@ -27,6 +27,8 @@ from assay.access.signing import SignIn
 from assay.audit import api as audit_api
 from assay.audit import pages as audit_pages
 from assay.calls import Caller
+from assay.calls.cache_log import CacheLog
+from assay.calls.cache_shelf import Shelf
 from assay.calls.metrics import Tally
 from assay.catalog import api as catalog_api
 from assay.catalog import load_config
@@ -41,6 +43,7 @@ from assay.evals import EvalRuns
 from assay.evals import api as evals_api
 from assay.evals import pages as evals_pages
 from assay.gateway import Gateway
+from assay.gateway.idempotency import Replays
 from assay.jobs import Jobs, Schedule
 from assay.jobs import api as jobs_api
 from assay.jobs import engine as jobs_engine
@@ -140,10 +143,10 @@ class Assay:
 
     async def stop(self) -> None:
         """Let running work end, keep what is in memory, close the files. Safe after a `start` that failed."""
-        for name in ("schedule", "jobs", "providers"):
+        for name in ("replays", "schedule", "jobs", "providers"):
             part = getattr(self, name, None)
             if part is not None:
-                await (part.aclose() if name == "providers" else part.close())
+                await (part.aclose() if name in ("replays", "providers") else part.close())
         await asyncio.to_thread(self._close)
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
@@ -174,6 +177,7 @@ class Assay:
             max_backlog_bytes=int(settings.max_spool_mb * _MIB),
             min_free_bytes=int(settings.min_free_disk_mb * _MIB),
         )
+        self.kept_answers = self._shelf("replays")
         self.span_store = DuckDBStore(data / "spans.duckdb", before_upgrade=upgrade.before_spans)
         if upgrade.done:
             log.warning("What an earlier release kept is in this one's form now: %s", upgrade.done)
@@ -226,16 +230,25 @@ class Assay:
         self.live = LiveTail(self.span_store)
         self.collector.on_collected(self.live.ring)
         max_body_bytes = int(settings.max_body_mb * _MIB)
+        self.replays = Replays(self.kept_answers, max_body_bytes=max_body_bytes)
         self.gateway = Gateway(
             caller=self.caller,
             tasks=self.task_calls,
             snapshot=self.snapshot,
             max_body_bytes=max_body_bytes,
+            replays=self.replays,
             overhead_s=self.tally.overhead_s,
         )
         self.web = web.HostCheck(
             self._web(max_body_bytes), allowed=(settings.host, *settings.allowed_hosts.split(","))
         )
+
+    def _shelf(self, name: str) -> Shelf:
+        """Where answers are kept for a while. They are content: a server that keeps none keeps them in memory only."""
+        settings = self.settings
+        disk_bytes = int(settings.cache_disk_mb * _MIB) if settings.content == "full" else 0
+        disk = CacheLog(settings.data_path / name, max_bytes=disk_bytes) if disk_bytes > 0 else None
+        return Shelf(memory_bytes=int(settings.cache_memory_mb * _MIB), disk=disk)
 
     def _web(self, max_body_bytes: int) -> Any:
         surroundings = shell.Shell(
@@ -264,6 +277,7 @@ class Assay:
                 "troubles": self.troubles,
                 "caller": self.caller,
                 "tally": self.tally,
+                "replays": self.replays,
                 "task_calls": self.task_calls,
                 "jobs": self.jobs,
                 "catalog": self.catalog,

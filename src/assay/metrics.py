@@ -12,6 +12,7 @@ from assay.access import Right
 from assay.access.guards import requires
 from assay.calls import Caller
 from assay.calls.metrics import Histogram, Tally
+from assay.gateway.idempotency import Replays
 from assay.snapshot import SnapshotSource
 from assay.spans import Collector, Spool
 
@@ -28,10 +29,11 @@ def show_metrics(
     spool: NamedDependency[Spool],
     collector: NamedDependency[Collector],
     snapshot: NamedDependency[SnapshotSource],
+    replays: NamedDependency[Replays],
 ) -> Response[str]:
     """Counters and gauges for Prometheus. Give its scraper a key of the project
     `default` with the role viewer as bearer token: the figures are of all projects."""
-    lines = [*_calls(tally), *_upstreams(caller), *_keeping(spool, collector, snapshot)]
+    lines = [*_calls(tally), *_upstreams(caller), *_kept(replays), *_keeping(spool, collector, snapshot)]
     return Response("\n".join(lines) + "\n", media_type=CONTENT_TYPE)
 
 
@@ -76,6 +78,12 @@ def _upstreams(caller: Caller) -> Iterator[str]:
     yield from _head("assay_upstream_in_flight", "gauge", "Requests that an upstream has not finished.")
     for labels, _, condition in conditions:
         yield _line("assay_upstream_in_flight", labels, condition.in_flight)
+
+
+def _kept(replays: Replays) -> Iterator[str]:
+    name = "assay_idempotent_replays_total"
+    yield from _head(name, "counter", "Requests answered with what was kept under their Idempotency-Key.")
+    yield _line(name, {}, replays.replayed)
 
 
 def _keeping(spool: Spool, collector: Collector, snapshot: SnapshotSource) -> Iterator[str]:

@@ -80,6 +80,15 @@ TABLE: tuple[Setting, ...] = (
         "Most MiB of disk for spans: above it the oldest content goes, then the oldest rows. Empty: no limit.",
     ),
     Setting("content", str, "full", "`full` keeps messages with the spans, `none` keeps only figures."),
+    Setting(
+        "cache_memory_mb", float, 64.0, "Most MiB of memory for cached answers; what was used last stays."
+    ),
+    Setting(
+        "cache_disk_mb",
+        float,
+        256.0,
+        "Most MiB of disk for cached answers, and as many again for answers kept under an Idempotency-Key. 0, or `content` `none`: only in memory, until a restart.",
+    ),
     Setting("session_hours", float, 168.0, "Hours until a browser login ends."),
     Setting(
         "allowed_hosts",
@@ -115,6 +124,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     row_days: int
     max_store_mb: float | None
     content: Literal["full", "none"]
+    cache_memory_mb: float
+    cache_disk_mb: float
     session_hours: float
     allowed_hosts: str
     trusted_proxies: str

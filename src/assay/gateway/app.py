@@ -8,14 +8,16 @@ import msgspec
 
 from assay.access import Principal, authenticate, check_project
 from assay.calls import Call, Caller
+from assay.calls.cache_shelf import Shelf
 from assay.calls.metrics import OVERHEAD_S, Histogram
 from assay.errors import AssayError, MethodNotAllowed, NotFound
+from assay.gateway import idempotency
 from assay.gateway.calling import check_may_call, context_of, label, label_cost, trailer
 from assay.gateway.embeddings import Embeddings
 from assay.gateway.exchange import AsgiExchange, Departure, Exchange, Receive, Scope, Send
 from assay.gateway.messages import Messages, model_card, model_page
 from assay.gateway.origin import Origin, read_origin
-from assay.gateway.refusals import refuse, speaks_anthropic
+from assay.gateway.refusals import refuse, speaks_anthropic, unexpected
 from assay.providers.types import Endpoint
 from assay.snapshot import SnapshotSource
 from assay.tasks.calling import TaskCalls, is_task
@@ -43,9 +45,13 @@ class Gateway:
         tasks: TaskCalls,
         snapshot: SnapshotSource,
         max_body_bytes: int,
+        replays: idempotency.Replays | None = None,
         overhead_s: Histogram | None = None,
     ) -> None:
         self._caller = caller
+        self._replays = replays or idempotency.Replays(
+            Shelf(memory_bytes=16 << 20), max_body_bytes=max_body_bytes
+        )
         self._tasks = tasks
         self._snapshot = snapshot
         self._max_body_bytes = max_body_bytes
@@ -73,15 +79,15 @@ class Gateway:
             principal = authenticate(self._snapshot.current, exchange.headers.items())
             if (project := exchange.headers.get(b"x-assay-project")) is not None:
                 check_project(principal, project.decode("latin-1"))
-            await endpoint(exchange, principal)
+            if idempotency.HEADER in exchange.headers and exchange.path in idempotency.PATHS:
+                await self._replays.answer(exchange, principal, endpoint)
+            else:
+                await endpoint(exchange, principal)
         except AssayError as error:
             await refuse(exchange, error)
         except Exception as error:
             log.exception("%s %s failed", exchange.method, exchange.path)
-            await refuse(
-                exchange,
-                AssayError(f"Something went wrong in Assay: {type(error).__name__}", hint="See its log."),
-            )
+            await refuse(exchange, unexpected(error))
         if exchange.overhead_ms is not None:
             self._overhead_s.observe(exchange.overhead_ms / 1e3)
 

@@ -70,6 +70,11 @@ async def refuse(exchange: Exchange, error: AssayError) -> None:
     await exchange.respond(status, body)
 
 
+def unexpected(error: Exception) -> AssayError:
+    """What a client is told of a fault of ours; the log has the rest."""
+    return AssayError(f"Something went wrong in Assay: {type(error).__name__}", hint="See its log.")
+
+
 def _words(error: AssayError) -> str:
     return f"{error.message.rstrip('.')}. {error.hint}" if error.hint else error.message
 
