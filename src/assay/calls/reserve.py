@@ -16,6 +16,7 @@ from assay.catalog.prices import PriceBook, Rates, cost
 from assay.wire.embeddings import EmbeddingRequest
 from assay.wire.messages import AudioPart, FilePart, ImagePart, Message, OpaquePart
 from assay.wire.requests import ChatRequest, CompletionRequest, Fields
+from assay.wire.rerank import RerankRequest
 from assay.wire.usage import Usage
 
 ASSUMED_OUTPUT_TOKENS = 4096
@@ -46,6 +47,9 @@ def most_of(call: Call, assumed_output: int = ASSUMED_OUTPUT_TOKENS) -> Reserve:
     request = call.request
     if isinstance(request, EmbeddingRequest):
         return Reserve(sum(_text(each) if isinstance(each, str) else len(each) for each in request.inputs), 0)
+    if isinstance(request, RerankRequest):  # an encoder reads the query with each of the documents
+        query = _text(request.query)
+        return Reserve(sum(query + _text(each) for each in request.documents), 0)
     fields = request.fields
     beside = sum(len(memoryview(fields[name])) // 3 for name in _TEXT if name in fields)
     return Reserve(beside + _input(request), _output(fields, assumed_output))

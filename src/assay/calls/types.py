@@ -9,6 +9,7 @@ import msgspec
 from assay.providers.types import Endpoint
 from assay.wire.embeddings import EmbeddingRequest, EmbeddingResponse
 from assay.wire.requests import ModelRequest
+from assay.wire.rerank import RerankRequest, RerankResponse
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.spans import Event, Span
 
@@ -36,7 +37,7 @@ class Call(msgspec.Struct, frozen=True):
     """One request to a model of the catalogue."""
 
     endpoint: Endpoint
-    request: ModelRequest | EmbeddingRequest
+    request: ModelRequest | EmbeddingRequest | RerankRequest
     context: CallContext
 
 
@@ -66,6 +67,15 @@ class EmbeddingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     def cost_usd(self) -> Decimal | None:
         """None when a price is unknown."""
         return self.span.cost_usd
+
+
+class RerankAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Documents in order with what it took; like `Answer`."""
+
+    response: RerankResponse
+    span: Span
+    upstream_ns: int
+    kept: bool = True
 
 
 class StreamingAnswer(Protocol):

@@ -159,7 +159,7 @@ def _print_span(console: Console, span: dict[str, Any]) -> None:
 
 def _cost(span: dict[str, Any]) -> str:
     """Calls cost something, known or not; one that another span tells of as well is counted there."""
-    is_call = span["kind"] in ("model", "embedding")
+    is_call = span["kind"] in ("model", "embedding", "rerank")
     if is_call and not span["counted"]:
         return " · counted in another span"
     if span["cost_usd"] is None:

@@ -18,6 +18,7 @@ from assay.gateway.exchange import AsgiExchange, Departure, Exchange, Receive, S
 from assay.gateway.messages import Messages, model_card, model_page
 from assay.gateway.origin import Origin, read_origin
 from assay.gateway.refusals import refuse, speaks_anthropic, unexpected
+from assay.gateway.rerank import Rerank
 from assay.providers.types import Endpoint
 from assay.snapshot import SnapshotSource
 from assay.tasks.calling import TaskCalls, is_task
@@ -61,6 +62,7 @@ class Gateway:
             "/v1/chat/completions": ("POST", self._chat),
             "/v1/completions": ("POST", self._completions),
             "/v1/embeddings": ("POST", Embeddings(caller, max_body_bytes=max_body_bytes)),
+            "/v1/rerank": ("POST", Rerank(caller, max_body_bytes=max_body_bytes)),
             "/v1/messages": ("POST", messages.create),
             "/v1/messages/count_tokens": ("POST", messages.count),
             "/v1/models": ("GET", self._models),

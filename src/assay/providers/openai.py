@@ -9,10 +9,12 @@ import msgspec
 from assay.errors import BadRequest, Upstream, UpstreamCut, UpstreamRefused
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.embeddings import read_answer
+from assay.providers.reranking import read_ranked
 from assay.providers.responses import encode_responses_request
 from assay.providers.types import HttpRequest, HttpResponse, Probe, ProviderRequest, Transport, probed
 from assay.wire.embeddings import EmbeddingResponse
 from assay.wire.openai_chat import UNREADABLE, StreamError, decode_chunk, decode_response, encode_request
+from assay.wire.rerank import RerankResponse
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.responses_api import ResponsesRequest
 from assay.wire.responses_api_answers import decode_responses_answer, decode_responses_event
@@ -24,6 +26,7 @@ _PATHS = {
     "responses": "/responses",
     "embeddings": "/embeddings",
 }
+_PATHS["rerank"] = "/rerank"
 _NOT_SERVED = (404, 405, 501)
 
 
@@ -101,6 +104,21 @@ class OpenAIProvider:
 
     async def embed(self, request: ProviderRequest) -> EmbeddingResponse:
         """See `EmbeddingProvider.embed`."""
+        return await read_answer(self.name, request, await self._served(request, "embeddings"))
+
+    async def rerank(self, request: ProviderRequest) -> RerankResponse:
+        """See `RerankProvider.rerank`. OpenAI has none, many servers of its format do."""
+        return read_ranked(self.name, request, await self._served(request, "reranking"))
+
+    async def aclose(self) -> None:
+        """Nothing of its own to close: the transport is shared."""
+
+    async def probe(self) -> Probe:
+        """See `ProbedProvider.probe`."""
+        return await probed(self._transport, f"{self._base_url}/models", self._headers)
+
+    async def _served(self, request: ProviderRequest, what: str) -> bytes:
+        """The whole answer of an endpoint that not every server of the format has."""
         response = await self._send(request, stream=False)
         try:
             body = await response.read()
@@ -109,16 +127,9 @@ class OpenAIProvider:
         if response.status >= 300:
             error = refusal(self.name, response, body, self._clock)
             if response.status in _NOT_SERVED:
-                error.hint = f"Does {self.name} serve embeddings, of the model {request.model!r}?"
+                error.hint = f"Does {self.name} serve {what}, of the model {request.model!r}?"
             raise error
-        return await read_answer(self.name, request, body)
-
-    async def aclose(self) -> None:
-        """Nothing of its own to close: the transport is shared."""
-
-    async def probe(self) -> Probe:
-        """See `ProbedProvider.probe`."""
-        return await probed(self._transport, f"{self._base_url}/models", self._headers)
+        return body
 
     async def _send(self, request: ProviderRequest, *, stream: bool) -> HttpResponse:
         sent = request.request

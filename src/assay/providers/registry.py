@@ -59,6 +59,12 @@ def _gemini(config: ProviderConfig, transport: Transport) -> Provider:
     return build(config, transport)
 
 
+def _cohere(config: ProviderConfig, transport: Transport) -> Provider:
+    from assay.providers.cohere import build
+
+    return build(config, transport)
+
+
 def _simulated(config: ProviderConfig, transport: Transport) -> Provider:
     from assay.providers.simulated import build
 
@@ -74,6 +80,7 @@ def _llama(config: ProviderConfig, transport: Transport) -> Provider:
 BUILT_IN: Mapping[str, Build] = {
     "openai": _openai,
     "anthropic": _anthropic,
+    "cohere": _cohere,
     "gemini": _gemini,
     "simulated": _simulated,
     "llama": _llama,

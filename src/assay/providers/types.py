@@ -11,9 +11,10 @@ import msgspec
 
 from assay.wire.embeddings import EmbeddingRequest, EmbeddingResponse
 from assay.wire.requests import ModelRequest
+from assay.wire.rerank import RerankRequest, RerankResponse
 from assay.wire.responses import Response, StreamEvent
 
-Endpoint = Literal["chat", "completions", "messages", "responses", "embeddings"]
+Endpoint = Literal["chat", "completions", "messages", "responses", "embeddings", "rerank"]
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -72,7 +73,7 @@ class ProviderRequest(msgspec.Struct, frozen=True):
     """A client's request on its way to one upstream. `model` is the upstream's own name for it."""
 
     endpoint: Endpoint
-    request: ModelRequest | EmbeddingRequest
+    request: ModelRequest | EmbeddingRequest | RerankRequest
     model: str
     timeouts: Timeouts
 
@@ -110,6 +111,14 @@ class EmbeddingProvider(Provider, Protocol):
     async def embed(self, request: ProviderRequest) -> EmbeddingResponse:
         """A vector for each input of an `EmbeddingRequest`. Raises an `Upstream` error, and `BadRequest` for
         `dimensions` that its model does not have."""
+
+
+@runtime_checkable
+class RerankProvider(Provider, Protocol):
+    """A provider that orders documents by their relevance too. One that cannot has no `rerank`."""
+
+    async def rerank(self, request: ProviderRequest) -> RerankResponse:
+        """The documents of a `RerankRequest`, the most relevant first. Raises an `Upstream` error."""
 
 
 class Probe(msgspec.Struct, frozen=True):

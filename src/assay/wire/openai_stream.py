@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from assay.wire.openai_chat import UNREADABLE
 
@@ -26,6 +26,7 @@ class _Delta(Struct, frozen=True):
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: list[_CallDelta] | None = None
+    citations: list[Raw] | None = None
 
 
 class _Choice(Struct, frozen=True):
@@ -62,6 +63,7 @@ class _Message:
         self.refusal: list[str] = []
         self.reasoning: list[str] = []
         self.calls: dict[int, dict[str, str]] = {}
+        self.citations: list[Raw] = []
 
     def add(self, choice: _Choice) -> None:
         if choice.text:
@@ -75,6 +77,7 @@ class _Message:
             self.refusal.append(delta.refusal)
         if delta.reasoning_content or delta.reasoning:
             self.reasoning.append(delta.reasoning_content or delta.reasoning or "")
+        self.citations += delta.citations or ()
         for part in delta.tool_calls or ():
             call = self.calls.setdefault(part.index, {"id": "", "name": "", "arguments": ""})
             call["id"] += part.id or ""
@@ -87,6 +90,8 @@ class _Message:
             message["refusal"] = "".join(self.refusal)
         if self.reasoning:
             message["reasoning_content"] = "".join(self.reasoning)
+        if self.citations:
+            message["citations"] = self.citations
         if self.calls:
             message["tool_calls"] = [
                 {

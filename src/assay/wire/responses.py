@@ -14,13 +14,15 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer; `raw` is the JSON in the format that the client speaks."""
+    """A whole answer; `raw` is the JSON in the format that the client speaks. `billed` is what is paid for, of a vendor that
+    bills other counts than the model's."""
 
     raw: bytes
     choices: tuple[Choice, ...]
     model: str | None = None
     id: str | None = None
     usage: Usage | None = None
+    billed: Usage | None = None
 
     @property
     def text(self) -> str:
@@ -42,5 +44,6 @@ class StreamEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str = ""
     finish_reason: str | None = None
     usage: Usage | None = None
+    billed: Usage | None = None
     model: str | None = None
     malformed: bool = False

@@ -25,6 +25,8 @@ class SpanKind(StrEnum):
     """one try at one provider, child of a `model` or `embedding` span"""
     EMBEDDING = "embedding"
     """one call for vectors, with all its attempts"""
+    RERANK = "rerank"
+    """one call that orders documents, with all its attempts"""
     TASK = "task"
     TOOL = "tool"
     RETRIEVAL = "retrieval"
@@ -33,7 +35,7 @@ class SpanKind(StrEnum):
     OTHER = "other"
 
 
-CALL_KINDS = frozenset({SpanKind.MODEL, SpanKind.EMBEDDING})
+CALL_KINDS = frozenset({SpanKind.MODEL, SpanKind.EMBEDDING, SpanKind.RERANK})
 """An upstream was asked: their tokens and their cost are counted."""
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-OpenAIEndpoint = Literal["chat", "completions", "embeddings"]
+OpenAIEndpoint = Literal["chat", "completions", "embeddings", "rerank"]
 Endpoint = OpenAIEndpoint | Literal["messages"]
 
 
@@ -53,6 +53,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """what the answer must look like; `{"type": "object"}` in plain JSON mode"""
     dimensions: int | None = None
     base64: bool = False
+    top_n: int | None = None
+    """of a ranking: how many documents are wanted"""
+    returns_documents: bool = False
     steering: Mapping[str, Any] = {}
 
 
@@ -122,9 +125,17 @@ class _Embedding(_Body, kw_only=True):
     encoding_format: Literal["float", "base64"] | None = None
 
 
+class _Rerank(_Body, kw_only=True):
+    query: str
+    documents: Annotated[list[str | dict[str, str]], Meta(min_length=1)]
+    top_n: _Count | None = None
+    return_documents: bool = True
+
+
 _chat = msgspec.json.Decoder(_Chat)
 _completion = msgspec.json.Decoder(_Completion)
 _embedding = msgspec.json.Decoder(_Embedding)
+_rerank = msgspec.json.Decoder(_Rerank)
 
 
 def parse(endpoint: OpenAIEndpoint, body: bytes) -> Asked:
@@ -141,6 +152,8 @@ def parse(endpoint: OpenAIEndpoint, body: bytes) -> Asked:
                 return _from_completion(_completion.decode(body))
             case "embeddings":
                 return _from_embedding(_embedding.decode(body))
+            case "rerank":
+                return _from_rerank(_rerank.decode(body))
     except msgspec.ValidationError as error:
         raise _bad_field(str(error)) from error
 
@@ -216,6 +229,19 @@ def _shared(sent: _Body) -> dict[str, Any]:
         "stop": (sent.stop,) if isinstance(sent.stop, str) else tuple(sent.stop or ()),
         "steering": sent.simulate or {},
     }
+
+
+def _from_rerank(sent: _Rerank) -> Asked:
+    documents = [each if isinstance(each, str) else each.get("text", "") for each in sent.documents]
+    return Asked(
+        endpoint="rerank",
+        model=sent.model,
+        prompts=(sent.query, *documents),
+        last_user=sent.query,
+        top_n=sent.top_n,
+        returns_documents=sent.return_documents,
+        steering=sent.simulate or {},
+    )
 
 
 def _check_calls(messages: list[_Message]) -> None:

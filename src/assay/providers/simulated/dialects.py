@@ -8,7 +8,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from assay.providers.simulated import embedding, gemini_asking, gemini_saying
+from assay.providers.simulated import (
+    cohere_asking,
+    cohere_saying,
+    embedding,
+    gemini_asking,
+    gemini_saying,
+    ranking,
+)
 from assay.providers.simulated import messages_saying as messages
 from assay.providers.simulated.answers import tokens
 from assay.providers.simulated.asking import Asked, OpenAIEndpoint, Refused, error_body, parse
@@ -120,6 +127,16 @@ def _openai_vectors(asked: Asked, moment: Moment) -> bytes:
     return embedding.answer(asked, dimensions=dimensions, usage=moment.behaviour.usage)
 
 
+def _openai_ranking(asked: Asked, moment: Moment) -> bytes:
+    return ranking.answer(asked, index=moment.index, usage=moment.behaviour.usage)
+
+
+_WITHOUT_TEXT: dict[str, Callable[[Asked, Moment], bytes]] = {
+    "embeddings": _openai_vectors,
+    "rerank": _openai_ranking,
+}
+
+
 def openai(endpoint: OpenAIEndpoint) -> Dialect:
     """OpenAI's format, at one of its endpoints."""
     return Dialect(
@@ -127,7 +144,7 @@ def openai(endpoint: OpenAIEndpoint) -> Dialect:
         error=_openai_error,
         names_fields=True,
         answer=_openai_answer,
-        vectors=_openai_vectors if endpoint == "embeddings" else None,
+        vectors=_WITHOUT_TEXT.get(endpoint),
         failed=event(msgspec.Raw(error_body(503, OVERLOADED))),
         malformed=b'data: {"id": "chatcmpl-broken", "choices": [{"delta": {"cont\n\n',
     )
@@ -211,11 +228,61 @@ _GEMINI_VECTORS = Dialect(
     vectors=lambda asked, moment: gemini_saying.gemini_vectors(asked, moment.behaviour),
 )
 
+# --- Cohere's ---
+
+
+def _cohere_answer(asked: Asked, replies: Sequence[Reply], moment: Moment) -> cohere_saying.CohereAnswer:
+    assert isinstance(asked, cohere_asking.CohereAsked)
+    read = counted(asked)
+    return cohere_saying.CohereAnswer(
+        asked=asked,
+        reply=replies[0],
+        id=f"chat-sim{moment.index:08d}",
+        read=read,
+        thought=reasoning_tokens(asked, moment.behaviour),
+        cached=int(read * moment.behaviour.cached_share),
+        says_usage=moment.behaviour.usage,
+    )
+
+
+def _cohere_vectors(asked: Asked, moment: Moment) -> bytes:
+    dimensions = embedding.dimensions_for(asked, moment.behaviour.dimensions)
+    return cohere_saying.embedded(
+        asked, dimensions=dimensions, index=moment.index, usage=moment.behaviour.usage
+    )
+
+
+def _cohere_ranking(asked: Asked, moment: Moment) -> bytes:
+    return ranking.cohere_answer(asked, index=moment.index, usage=moment.behaviour.usage)
+
+
+def _cohere_error(status: int, message: str, code: str | None) -> bytes:
+    return cohere_asking.cohere_error(status, message)
+
+
+_COHERE = Dialect(
+    parse=lambda _, body: cohere_asking.parse_chat(body),
+    error=_cohere_error,
+    answer=_cohere_answer,
+    failed=cohere_saying.FAILED,
+    malformed=cohere_saying.MALFORMED,
+)
+_COHERE_VECTORS = Dialect(
+    parse=lambda _, body: cohere_asking.parse_embed(body), error=_cohere_error, vectors=_cohere_vectors
+)
+_COHERE_RANKING = Dialect(
+    parse=lambda _, body: cohere_asking.parse_rerank(body), error=_cohere_error, vectors=_cohere_ranking
+)
+
 DIALECTS: tuple[tuple[re.Pattern[str], Dialect], ...] = (
     (re.compile("/v1/chat/completions"), openai("chat")),
     (re.compile("/v1/completions"), openai("completions")),
     (re.compile("/v1/embeddings"), openai("embeddings")),
     (re.compile("/v1/messages"), _ANTHROPIC),
+    (re.compile("/v1/rerank"), openai("rerank")),
+    (re.compile("/v2/chat"), _COHERE),
+    (re.compile("/v2/embed"), _COHERE_VECTORS),
+    (re.compile("/v2/rerank"), _COHERE_RANKING),
     (gemini_asking.PATH, _GEMINI),
     (gemini_asking.EMBED_PATH, _GEMINI_VECTORS),
     (re.compile("/v1/responses"), _RESPONSES),

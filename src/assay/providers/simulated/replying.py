@@ -24,9 +24,9 @@ def reply(asked: Asked, behaviour: Behaviour, prompt: str, random: Random) -> Re
 
 def reasoning_tokens(asked: Asked, behaviour: Behaviour) -> int:
     """What one choice is counted to have thought."""
-    if asked.endpoint != "messages":
-        return behaviour.reasoning_tokens
-    return (behaviour.reasoning_tokens or _DEFAULT_THOUGHTS) if asked.thinks else 0
+    if asked.thinks:
+        return behaviour.reasoning_tokens or _DEFAULT_THOUGHTS
+    return 0 if asked.endpoint == "messages" else behaviour.reasoning_tokens
 
 
 def _thoughts(asked: Asked, behaviour: Behaviour, prompt: str) -> tuple[str, ...]:
