@@ -9,10 +9,9 @@ from pathlib import Path
 
 LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
-# A provider type when the first provider of that type is built; statistics when something is compared, for SciPy takes
-# most of a second; the server when a command needs one in this process.
+# Statistics when something is compared, for SciPy takes most of a second; the server when a command needs one in this
+# process.
 LAZY_IMPORTS = {
-    "assay.providers.registry": 3,
     "assay.evals.comparing": 1,
     "assay.evals.summing": 1,
     "assay.cli": 1,

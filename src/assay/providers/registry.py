@@ -6,7 +6,9 @@ missing. Third parties add types through the entry-point group `assay.providers`
 
 import logging
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.metadata import entry_points
+from typing import cast
 
 import msgspec
 
@@ -47,43 +49,28 @@ def _openai(config: ProviderConfig, transport: Transport) -> Provider:
     )
 
 
-def _anthropic(config: ProviderConfig, transport: Transport) -> Provider:
-    from assay.providers.anthropic import build
-
-    return build(config, transport)
-
-
-def _gemini(config: ProviderConfig, transport: Transport) -> Provider:
-    from assay.providers.gemini import build
-
-    return build(config, transport)
-
-
 def _cohere(config: ProviderConfig, transport: Transport) -> Provider:
     from assay.providers.cohere import build
 
     return build(config, transport)
 
 
-def _simulated(config: ProviderConfig, transport: Transport) -> Provider:
-    from assay.providers.simulated import build
+def _from(module: str) -> Build:
+    """The `build` of a module that is imported when the first provider of its type is made."""
 
-    return build(config)
+    def build(config: ProviderConfig, transport: Transport) -> Provider:
+        return cast("Provider", import_module(module).build(config, transport))
 
-
-def _llama(config: ProviderConfig, transport: Transport) -> Provider:
-    from assay.providers.llama import build
-
-    return build(config, transport)
+    return build
 
 
 BUILT_IN: Mapping[str, Build] = {
     "openai": _openai,
-    "anthropic": _anthropic,
+    "anthropic": _from("assay.providers.anthropic"),
     "cohere": _cohere,
-    "gemini": _gemini,
-    "simulated": _simulated,
-    "llama": _llama,
+    "gemini": _from("assay.providers.gemini"),
+    "simulated": _from("assay.providers.simulated"),
+    "llama": _from("assay.providers.llama"),
 }
 
 

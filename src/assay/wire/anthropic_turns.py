@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from assay.errors import Untranslatable
+from assay.wire.inline_media import read_data_url
 from assay.wire.messages import (
     AudioPart,
     FilePart,
@@ -171,7 +172,7 @@ def _encode_result(message: Message, place: str) -> dict[str, Any]:
 def _image_source(url: str, place: str) -> dict[str, str]:
     if not url.startswith("data:"):
         return {"type": "url", "url": url}
-    media_type, octets = _of_data_url(url, f"{place}.image_url.url")
+    media_type, octets = read_data_url(url, f"{place}.image_url.url")
     return {"type": "base64", "media_type": media_type, "data": octets}
 
 
@@ -182,7 +183,7 @@ def _encode_document(part: FilePart, place: str) -> dict[str, Any]:
             param=f"{place}.file.file_id",
             hint="Send the file itself as `file_data`.",
         )
-    media_type, octets = _of_data_url(part.data, f"{place}.file.file_data")
+    media_type, octets = read_data_url(part.data, f"{place}.file.file_data")
     if media_type != PDF:
         raise Untranslatable(
             f"{place}.file.file_data is {media_type!r}: Anthropic's format takes PDF only",
@@ -192,14 +193,3 @@ def _encode_document(part: FilePart, place: str) -> dict[str, Any]:
     source = {"type": "base64", "media_type": media_type, "data": octets}
     titled = {} if part.filename is None else {"title": part.filename}
     return {"type": "document", "source": source, **titled, **(part.beside or {})}
-
-
-def _of_data_url(url: str, place: str) -> tuple[str, str]:
-    """Media type and base64 of a `data:` URL (RFC 2397)."""
-    head, comma, octets = url.partition(",")
-    media_type, *parameters = head.removeprefix("data:").split(";")
-    if not (url.startswith("data:") and comma and parameters and parameters[-1].strip() == "base64"):
-        raise Untranslatable(
-            f"{place} is no `data:` URL in base64", param=place, hint="Send data:<media type>;base64,<data>."
-        )
-    return media_type, octets

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from assay.errors import Untranslatable
-from assay.wire.data_urls import read_data_url
+from assay.wire.inline_media import read_data_url
 from assay.wire.messages import (
     AudioPart,
     FilePart,

@@ -9,7 +9,7 @@ from assay.providers.openai import OpenAIProvider
 from assay.providers.simulated.behaviour import parse_script
 from assay.providers.simulated.simulation import Simulation
 from assay.providers.simulated.transport import SimulatedTransport
-from assay.providers.types import ProviderConfig, ProviderRequest
+from assay.providers.types import ProviderConfig, ProviderRequest, Transport
 from assay.wire.responses import Response, StreamEvent
 
 BASE_URL = "http://simulated.invalid/v1"
@@ -45,9 +45,11 @@ class SimulatedProvider(OpenAIProvider):
         return await self._anthropic.count_tokens(request)
 
 
-def build(config: ProviderConfig, *, clock: Clock = SYSTEM) -> SimulatedProvider:
+def build(
+    config: ProviderConfig, transport: Transport | None = None, *, clock: Clock = SYSTEM
+) -> SimulatedProvider:
     """Make one from a `[providers.<name>]` table: its options are the fields of `Script`, its `api_key` is the only key
-    that the simulation lets in.
+    that the simulation lets in. The network is not used.
 
     Raises `BadRequest` naming the field that cannot be used.
     """
