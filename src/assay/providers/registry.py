@@ -49,12 +49,6 @@ def _openai(config: ProviderConfig, transport: Transport) -> Provider:
     )
 
 
-def _cohere(config: ProviderConfig, transport: Transport) -> Provider:
-    from assay.providers.cohere import build
-
-    return build(config, transport)
-
-
 def _from(module: str) -> Build:
     """The `build` of a module that is imported when the first provider of its type is made."""
 
@@ -67,7 +61,7 @@ def _from(module: str) -> Build:
 BUILT_IN: Mapping[str, Build] = {
     "openai": _openai,
     "anthropic": _from("assay.providers.anthropic"),
-    "cohere": _cohere,
+    "cohere": _from("assay.providers.cohere"),
     "gemini": _from("assay.providers.gemini"),
     "simulated": _from("assay.providers.simulated"),
     "llama": _from("assay.providers.llama"),
