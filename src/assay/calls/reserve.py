@@ -51,6 +51,8 @@ def most_of(call: Call, assumed_output: int = ASSUMED_OUTPUT_TOKENS) -> Reserve:
         query = _text(request.query)
         return Reserve(sum(query + _text(each) for each in request.documents), 0)
     fields = request.fields
+    if not isinstance(request, ChatRequest | CompletionRequest):
+        return Reserve(sum(len(memoryview(raw)) // 3 for raw in fields.values()), 0)
     beside = sum(len(memoryview(fields[name])) // 3 for name in _TEXT if name in fields)
     return Reserve(beside + _input(request), _output(fields, assumed_output))
 
