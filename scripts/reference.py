@@ -68,6 +68,7 @@ GATEWAY = {
     "/v1/messages": "A chat in Anthropic's format, whole or streamed, from any provider.",
     "/v1/messages/count_tokens": "The tokens that such a chat would take in: the vendor's count, else an estimate.",
     "/v1/embeddings": "A vector of each text, as numbers or in base64.",
+    "/v1/rerank": "Documents in the order of their relevance to a query.",
     "/v1/models": "The models and tasks that the key may call.",
 }
 OPERATIONS = ("/healthz", "/readyz", "/metrics")

@@ -1,0 +1,139 @@
+"""The official OpenAI client through Assay to each simulated vendor: text, streams, tools and counts are the same on both sides."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from assay.testing import Rule, Script, SimulatedServer
+
+CONFIG = """
+[providers.cohere]
+type = "cohere"
+base_url = "{upstream.root}"
+api_key = "sk-right"
+
+[models.cohere]
+route = [{{ provider = "cohere", model = "command-a-03-2025" }}]
+retries = 0
+price = {{ input_usd_per_mtok = 2.5, output_usd_per_mtok = 10 }}
+"""
+VENDORS = {"cohere": "/v2/chat"}
+SCRIPT = Script(
+    answer="echo",
+    api_key="sk-right",
+    rules=(
+        Rule(match="weather in (\\w+)", tool="weather", arguments={"city": "Rome"}, saying="One moment."),
+    ),
+)
+QUESTION: list[Any] = [{"role": "user", "content": "Say this as it is."}]
+WEATHER: Any = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "How the weather is",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+
+class House:
+    """The server and the vendors that its models lead to."""
+
+    def __init__(self, server: Any, upstream: SimulatedServer) -> None:
+        self.server = server
+        self.simulation = upstream.simulation
+
+    def span(self, trace_id: str) -> Any:
+        (span,) = [each for each in self.server.trace(trace_id) if each["kind"] == "model"]
+        return span
+
+
+@pytest.fixture(scope="module")
+def house(start_assay: Callable[..., Any]) -> Iterator[House]:
+    with SimulatedServer(SCRIPT) as upstream:
+        server = start_assay(CONFIG.format(upstream=upstream)).ready()
+        yield House(server, upstream)
+        server.stop()
+
+
+@pytest.fixture
+def client(house: House) -> Iterator[openai.OpenAI]:
+    url = f"{house.server.url}/v1"
+    with openai.OpenAI(base_url=url, api_key=house.server.key, max_retries=0) as client:
+        yield client
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_chat_is_answered_by_the_vendors_own_endpoint(
+    client: openai.OpenAI, house: House, vendor: str
+) -> None:
+    raw = client.chat.completions.with_raw_response.create(model=vendor, messages=QUESTION, max_tokens=50)
+    answer = raw.parse()
+    assert answer.choices[0].message.content == "Say this as it is."
+    assert answer.choices[0].finish_reason == "stop"
+    assert house.simulation.log[-1].path == VENDORS[vendor]
+    assert answer.usage is not None
+    span = house.span(raw.headers["x-assay-trace-id"])
+    assert (span["provider"], span["status"]) == (vendor, "ok")
+    assert span["usage"]["input"] + span["usage"].get("cache_read", 0) == answer.usage.prompt_tokens
+    assert span["usage"]["output"] == answer.usage.completion_tokens
+    assert span["cost_usd"] > 0
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_stream_says_and_counts_the_same(client: openai.OpenAI, house: House, vendor: str) -> None:
+    whole = client.chat.completions.create(model=vendor, messages=QUESTION)
+    with client.chat.completions.with_streaming_response.create(
+        model=vendor, messages=QUESTION, stream=True, stream_options={"include_usage": True}
+    ) as response:
+        chunks = list(response.parse())
+        trace_id = response.headers["x-assay-trace-id"]
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    (usage,) = [chunk.usage for chunk in chunks if chunk.usage is not None]
+    assert whole.usage is not None
+    assert usage.prompt_tokens == whole.usage.prompt_tokens
+    assert usage.completion_tokens == whole.usage.completion_tokens
+    span = house.span(trace_id)
+    assert span["usage"]["output"] == usage.completion_tokens
+    assert span["output"][0]["content"] == text
+    bare = client.chat.completions.create(model=vendor, messages=QUESTION, stream=True)
+    assert not any(chunk.usage for chunk in bare)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_tool_is_called_and_its_result_goes_back(client: openai.OpenAI, house: House, vendor: str) -> None:
+    question: list[Any] = [{"role": "user", "content": "What is the weather in Rome?"}]
+    asked = client.chat.completions.create(model=vendor, messages=question, tools=[WEATHER])
+    message = asked.choices[0].message
+    assert asked.choices[0].finish_reason == "tool_calls"
+    assert message.tool_calls is not None
+    (call,) = message.tool_calls
+    assert call.type == "function"
+    assert (call.function.name, call.function.arguments) == ("weather", '{"city":"Rome"}')
+    with client.chat.completions.stream(model=vendor, messages=question, tools=[WEATHER]) as stream:
+        streamed = stream.get_final_completion().choices[0].message
+    assert streamed.content == message.content
+    assert streamed.tool_calls is not None
+    assert streamed.tool_calls[0].function.arguments == call.function.arguments
+    result = {"role": "tool", "tool_call_id": call.id, "content": '{"degrees": 21}'}
+    more = [*question, message.model_dump(exclude_none=True), result]
+    client.chat.completions.create(model=vendor, messages=more, tools=[WEATHER])
+    assert house.simulation.log[-1].status == 200
+    last = house.simulation.log[-1].body["messages"][-1]
+    assert (last["role"], last["tool_call_id"]) == ("tool", call.id)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_vendors_refusal_reaches_the_client(client: openai.OpenAI, house: House, vendor: str) -> None:
+    house.simulation.change(status=429, retry_after_s=3)
+    try:
+        with pytest.raises(openai.RateLimitError) as refused:
+            client.chat.completions.create(model=vendor, messages=QUESTION)
+    finally:
+        house.simulation.change(status=200, retry_after_s=None)
+    assert refused.value.response.headers["retry-after"] == "3"
+    assert vendor in refused.value.message
