@@ -69,6 +69,11 @@ GATEWAY = {
     "/v1/messages/count_tokens": "The tokens that such a chat would take in: the vendor's count, else an estimate.",
     "/v1/embeddings": "A vector of each text, as numbers or in base64.",
     "/v1/rerank": "Documents in the order of their relevance to a query.",
+    "/v1/responses": "A response in OpenAI's format of that name, whole or streamed, from any provider; kept unless `store` is false.",
+    "GET /v1/responses/{response_id}": "A response that was kept.",
+    "DELETE /v1/responses/{response_id}": "Let go of a response.",
+    "GET /v1/responses/{response_id}/input_items": "What the model was given: `limit`, `order`, `after`.",
+    "POST /v1/responses/{response_id}/cancel": "Always a 400: nothing runs in the background.",
     "/v1/models": "The models and tasks that the key may call.",
 }
 OPERATIONS = ("/healthz", "/readyz", "/metrics")
@@ -81,8 +86,14 @@ def http_page() -> Iterator[str]:
         "",
     )
     yield from ("## The data plane", "", "| | |", "| --- | --- |")
-    routes = Gateway(caller=None, tasks=None, snapshot=None, max_body_bytes=0).routes
-    yield from (f"| `{method} {path}` | {GATEWAY[path]} |" for path, (method, _) in sorted(routes.items()))
+    gateway = Gateway(caller=None, tasks=None, snapshot=None, responses=None, max_body_bytes=0)
+    rows = [(path, method, GATEWAY[path]) for path, (method, _) in gateway.routes.items()]
+    rows += [
+        (path, method, GATEWAY[f"{method} {path}"])
+        for path, methods in gateway.resources.paths.items()
+        for method in methods
+    ]
+    yield from (f"| `{method} {path}` | {text} |" for path, method, text in sorted(rows))
     rows = {
         f"{method} {path}": summary(handler) for handler in HANDLERS for method, path in addresses(handler)
     }

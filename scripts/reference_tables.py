@@ -40,6 +40,7 @@ KEPT = {
     "retention": "How long a project keeps messages and rows of its spans, and whether imports are treated alike.",
     "secrets": "Secrets of the server, such as keys of providers; `sealed` is the encrypted value.",
     "job_lines": "The newest lines of a job's log.",
+    "responses": "Answers of the Responses API that their clients had kept, each pointing to the one before.",
 }
 """What a row of each table is."""
 

@@ -64,6 +64,7 @@ from assay.records import Records
 from assay.releases import RELEASES, ReleaseChooser, apply_releases
 from assay.releases import api as releases_api
 from assay.releases import pages as releases_pages
+from assay.responses import ResponseShelf
 from assay.search import api as search_api
 from assay.secrets import PREFIX as SECRET
 from assay.secrets import TOUCHED as SECRETS
@@ -202,13 +203,29 @@ class Assay:
             keep_content=settings.content == "full",
         )
         self.task_calls = TaskCalls(ReleaseChooser())
+        self._prepare_jobs()
+        self.live = LiveTail(self.span_store)
+        self.collector.on_collected(self.live.ring)
+        self._open_faces()
+
+    def _prepare_jobs(self) -> None:
+        """What runs in the background, and when."""
+        settings = self.settings
         self.jobs = Jobs(jobs_engine.database_url(self.records, settings.data_path), self.records)
         self.jobs.register(
             EVAL_RUN,
             EvalRuns(self.records, self.caller).run,
             page=lambda arguments: f"/runs/{arguments['run_id']}",
         )
-        self.upkeep = upkeep.Upkeep(self.records, self.span_store, self.spool, self.collector, settings)
+        self.responses = ResponseShelf(self.records, keeps=settings.content == "full")
+        self.upkeep = upkeep.Upkeep(
+            self.records,
+            self.span_store,
+            self.spool,
+            self.collector,
+            settings,
+            also=(self.responses,),
+        )
         self.jobs.register(upkeep.KIND, self.upkeep.run)
         self.jobs.register(upkeep.PURGE, self.upkeep.purge)
         self.schedule = Schedule(
@@ -227,15 +244,19 @@ class Assay:
             self.collector,
             fingerprint=self.vault.fingerprint,
         )
-        self.live = LiveTail(self.span_store)
-        self.collector.on_collected(self.live.ring)
+
+    def _open_faces(self) -> None:
+        """What answers requests."""
+        settings = self.settings
         max_body_bytes = int(settings.max_body_mb * _MIB)
+        self.responses = ResponseShelf(self.records, keeps=settings.content == "full")
         self.replays = Replays(self.kept_answers, max_body_bytes=max_body_bytes)
         self.gateway = Gateway(
             caller=self.caller,
             tasks=self.task_calls,
             snapshot=self.snapshot,
             max_body_bytes=max_body_bytes,
+            responses=self.responses,
             replays=self.replays,
             overhead_s=self.tally.overhead_s,
         )

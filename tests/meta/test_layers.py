@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
 
-GROUND = "errors kit settings directory wire templates sdk stats detect charts ui records snapshot access audit secrets spans jobs decisions files"
+GROUND = "errors kit settings directory wire templates sdk stats detect charts ui records snapshot access audit secrets spans jobs decisions files responses"
 ONE_PATH = "providers catalog calls"
 FEATURES = "traces prompts scorers retrieval datasets tasks playground evals batches"
 DECISIONS = "releases experiments monitors tuning search operations"

@@ -14,11 +14,13 @@ from assay import settings as settings_room
 from assay import web
 from assay.access import KEYS, PROJECT, SESSIONS, Role, create_key, prepare
 from assay.access.guards import csrf_token, person
+from assay.errors import NotFound
 from assay.jobs import JobContext, Jobs, Schedule
 from assay.jobs import engine as jobs_engine
 from assay.jobs.ledger import add_job, get_job
 from assay.kit.clock import DAY_NS, SYSTEM, day_text
 from assay.records import Records
+from assay.responses import ResponseShelf, StoredResponse
 from assay.snapshot import SnapshotSource
 from assay.spans import Collector, DuckDBStore, Quarantine, Spool
 from assay.spans.types import SpanFilter
@@ -47,8 +49,15 @@ class House:
         self.spool = Spool(directory / "spool", clock=self.clock)
         self.store = DuckDBStore(directory / "spans.duckdb", memory_mb=128, threads=1)
         self.collector = Collector(self.spool, self.store, Quarantine(directory / "quarantine"))
+        self.responses = ResponseShelf(self.records)
         self.upkeep = Upkeep(
-            self.records, self.store, self.spool, self.collector, self.settings, clock=self.clock
+            self.records,
+            self.store,
+            self.spool,
+            self.collector,
+            self.settings,
+            clock=self.clock,
+            also=(self.responses,),
         )
         self.jobs = Jobs(jobs_engine.database_url(self.records, directory), self.records)
         self.jobs.register(upkeep.KIND, self.upkeep.run)
@@ -323,6 +332,38 @@ def test_the_page_shows_and_changes_all_of_it(open_house: Callable[..., House], 
         assert confirmed.headers["location"].startswith("/jobs/")
         client.post("/settings/storage/retention", data={"reset": "1"})
         assert "the project has not chosen" in client.get("/settings/storage").text
+
+
+def test_stored_responses_go_with_the_content_and_with_a_purge(open_house: Callable[..., House]) -> None:
+    house = open_house(ASSAY_CONTENT_DAYS="3")
+
+    def keep(id: str, user: str) -> None:
+        made = StoredResponse(
+            project=PROJECT,
+            id=id,
+            created_at_ns=house.clock.now_ns(),
+            user_id=user,
+            items="[]",
+            output="[]",
+            body="{}",
+        )
+        assert asyncio.run(house.responses.keep(made))
+
+    keep("resp_1", "ann")
+    house.pass_days(2)
+    keep("resp_2", "ann")
+    keep("resp_3", "bob")
+    house.run()
+    house.pass_days(2)
+    assert house.upkeep.is_due()
+    house.run()
+    assert not house.upkeep.is_due()
+    house.run(upkeep.PURGE, before=None, user="ann")
+    with pytest.raises(NotFound):
+        asyncio.run(house.responses.get(PROJECT, "resp_1"))
+    with pytest.raises(NotFound):
+        asyncio.run(house.responses.get(PROJECT, "resp_2"))
+    assert asyncio.run(house.responses.get(PROJECT, "resp_3")).user_id == "bob"
 
 
 def test_a_policy_survives_in_the_records(open_house: Callable[..., House]) -> None:

@@ -19,7 +19,10 @@ from assay.gateway.messages import Messages, model_card, model_page
 from assay.gateway.origin import Origin, read_origin
 from assay.gateway.refusals import refuse, speaks_anthropic, unexpected
 from assay.gateway.rerank import Rerank
+from assay.gateway.resources import Resources
+from assay.gateway.responses_api import Responses
 from assay.providers.types import Endpoint
+from assay.responses import ResponseShelf
 from assay.snapshot import SnapshotSource
 from assay.tasks.calling import TaskCalls, is_task
 from assay.wire.openai_chat import decode_chat, decode_completion
@@ -46,6 +49,7 @@ class Gateway:
         tasks: TaskCalls,
         snapshot: SnapshotSource,
         max_body_bytes: int,
+        responses: ResponseShelf,
         replays: idempotency.Replays | None = None,
         overhead_s: Histogram | None = None,
     ) -> None:
@@ -58,6 +62,7 @@ class Gateway:
         self._max_body_bytes = max_body_bytes
         self._overhead_s = overhead_s or Histogram(OVERHEAD_S)
         messages = Messages(caller, tasks, snapshot, max_body_bytes=max_body_bytes)
+        stored = Responses(caller, tasks, snapshot, responses, max_body_bytes=max_body_bytes)
         self.routes: dict[str, tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]] = {
             "/v1/chat/completions": ("POST", self._chat),
             "/v1/completions": ("POST", self._completions),
@@ -65,8 +70,16 @@ class Gateway:
             "/v1/rerank": ("POST", Rerank(caller, max_body_bytes=max_body_bytes)),
             "/v1/messages": ("POST", messages.create),
             "/v1/messages/count_tokens": ("POST", messages.count),
+            "/v1/responses": ("POST", stored.create),
             "/v1/models": ("GET", self._models),
         }
+        self.resources = Resources(
+            {
+                "/v1/responses/{response_id}": {"GET": stored.show, "DELETE": stored.remove},
+                "/v1/responses/{response_id}/input_items": {"GET": stored.items},
+                "/v1/responses/{response_id}/cancel": {"POST": stored.cancel},
+            }
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.serve(AsgiExchange(scope, receive, send))
@@ -173,6 +186,8 @@ class Gateway:
     def _unrouted(self, exchange: Exchange) -> tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]:
         if exchange.path.startswith("/v1/models/"):
             return "GET", self._model
+        if (found := self.resources.find(exchange)) is not None:
+            return exchange.method, found
         raise NotFound(f"{exchange.path} does not exist", hint=f"Served here: {', '.join(self.routes)}.")
 
 

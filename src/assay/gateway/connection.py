@@ -99,11 +99,13 @@ class DirectExchange(Exchange):
     )
 
     def __init__(self, connection: Connection) -> None:
-        path = connection.url.partition(b"?")[0].decode("ascii", "replace")
+        raw_path, _, query = connection.url.partition(b"?")
+        path = raw_path.decode("ascii", "replace")
         super().__init__(
             connection.parser.get_method().decode("ascii"),
             unquote(path) if "%" in path else path,
             dict(connection.headers),
+            query,
         )
         self.keep_alive: bool = connection.parser.should_keep_alive()
         self.more_body = True

@@ -33,12 +33,23 @@ class Exchange(ABC):
     """A request with the means to answer it. `headers` maps names in lower case to the last value sent; `overhead_ms` is
     what Assay added to a call before its answer began, None for what was no call of a model or was not answered."""
 
-    __slots__ = ("began_ns", "headers", "method", "out", "overhead_ms", "path", "started", "trace_id")
+    __slots__ = (
+        "began_ns",
+        "headers",
+        "method",
+        "out",
+        "overhead_ms",
+        "path",
+        "query",
+        "started",
+        "trace_id",
+    )
 
-    def __init__(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
+    def __init__(self, method: str, path: str, headers: dict[bytes, bytes], query: bytes = b"") -> None:
         self.began_ns = time.perf_counter_ns()
         self.method = method
         self.path = path
+        self.query = query.decode("latin-1")
         self.headers = headers
         self.out: Headers = []
         self.trace_id: str | None = None
@@ -118,7 +129,9 @@ class AsgiExchange(Exchange):
     __slots__ = ("_receive", "_send", "_timer", "_watcher")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(scope["method"], scope["path"], dict(scope["headers"]))
+        super().__init__(
+            scope["method"], scope["path"], dict(scope["headers"]), scope.get("query_string", b"")
+        )
         self._receive = receive
         self._send = send
         self._timer: asyncio.TimerHandle | None = None

@@ -34,7 +34,9 @@ KEPT_S = 86_400.0
 MAX_KEY = 255
 """Characters of a key."""
 
-PATHS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/messages"})
+PATHS = frozenset(
+    {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/messages", "/v1/responses"}
+)
 """Where a model is called. Elsewhere the header means nothing."""
 
 _KEY = re.compile(rb"[\x21-\x7e]+\Z")

@@ -6,9 +6,9 @@ was off for a week catches up. Only one runs at a time: they share a lock.
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -33,6 +33,16 @@ _SIZE_FOR_S = 30.0
 _MIB = 2**20
 
 
+class KeptContent(Protocol):
+    """Content that another room keeps, for as long as the project's spans keep theirs."""
+
+    def oldest(self) -> Mapping[str, int]:
+        """Project to when its oldest was made, in nanoseconds since the epoch."""
+
+    def purge(self, project: str, *, user_id: str | None = None, before_ns: int | None = None) -> int:
+        """Let go of a project's: of a person, of what is older, or of both. How many there were."""
+
+
 class Upkeep:
     """Looks after one span store."""
 
@@ -45,8 +55,10 @@ class Upkeep:
         settings: Settings,
         *,
         clock: Clock = SYSTEM,
+        also: Iterable[KeptContent] = (),
     ) -> None:
         self._records = records
+        self._also = tuple(also)
         self._store = span_store
         self._spool = spool
         self._collector = collector
@@ -81,7 +93,7 @@ class Upkeep:
         """Whether a run would find something to do."""
         days = self._store.stored_days()
         return any(not day.is_sealed and day.day < self._settled() for day in days) or bool(
-            self._past_time(days) or self._over_limit(days)
+            self._past_time(days) or self._over_limit(days) or self._old_elsewhere()
         )
 
     def troubles(self) -> list[tuple[str, str]]:
@@ -130,6 +142,9 @@ class Upkeep:
                 context.log(f"Sealed the days of {sealed} projects.")
             done = self._drop(context, self._past_time(self._store.stored_days()), "past its time")
             more = self._drop(context, self._over_limit(self._store.stored_days()), "over the limit")
+            for kept, project, before_ns in self._old_elsewhere():
+                gone = kept.purge(project, before_ns=before_ns)
+                context.log(f"{project}: dropped {gone} stored responses, past their time.")
             given_back = self._store.compact()
             self.measure()
         return {
@@ -159,7 +174,11 @@ class Upkeep:
             self._spool.begin_segment()
             self._spool.append([])
             self._collector.drain_now()
-            gone = self._store.purge(purge_of(context.project, context.arguments))
+            purge = purge_of(context.project, context.arguments)
+            gone = self._store.purge(purge)
+            before_ns = None if purge.before_day is None else purge.before_day * DAY_NS
+            for kept in self._also:
+                kept.purge(purge.project, user_id=purge.user_id, before_ns=before_ns)
             self.measure()
         context.log(f"{gone.spans} spans of {gone.traces} traces and {gone.scores} scores are gone.")
         found: dict[str, Any] = msgspec.to_builtins(gone)
@@ -172,6 +191,19 @@ class Upkeep:
         with self._records.read() as tx:
             chosen = policies.policies(tx)
         return due(days, chosen, self._default, today=self._clock.now_ns() // DAY_NS)
+
+    def _old_elsewhere(self) -> list[tuple[KeptContent, str, int]]:
+        """What other rooms keep that is past its time, with the moment before which it goes."""
+        with self._records.read() as tx:
+            chosen = policies.policies(tx)
+        today = self._clock.now_ns() // DAY_NS
+        found = []
+        for kept in self._also:
+            for project, oldest_ns in kept.oldest().items():
+                content_days = chosen.get(project, self._default).content_days
+                if content_days is not None and oldest_ns < (today - content_days) * DAY_NS:
+                    found.append((kept, project, (today - content_days) * DAY_NS))
+        return found
 
     def _over_limit(self, days: Iterable[StoredDay]) -> Due:
         if self.limit_bytes is None:
