@@ -265,7 +265,7 @@ def test_googles_own_fields_stand_where_google_has_them_for_openais_clients() ->
 
 
 def test_what_changes_nothing_is_left_behind() -> None:
-    neutral = {
+    neutral: dict[str, Any] = {
         "user": "u",
         "safety_identifier": "s",
         "prompt_cache_key": "k",

@@ -9,7 +9,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -20,6 +20,8 @@ PATH = re.compile(
     r"/v1(?:beta|alpha)?/(?:models|tunedModels)/([^/:]+):(generateContent|streamGenerateContent)"
 )
 EMBED_PATH = re.compile(r"/v1(?:beta|alpha)?/models/([^/:]+):batchEmbedContents")
+S = TypeVar("S", bound=msgspec.Struct)
+_UNDER = re.compile("_([a-z])")
 _UNSIGNED = "skip_thought_signature_validator"
 _MOST_EMBEDDED = 100
 _STATUS = {
@@ -148,8 +150,18 @@ class _Batch(_Strict):
     requests: Annotated[list[_Embedded], Meta(min_length=1, max_length=_MOST_EMBEDDED)]
 
 
-_body = msgspec.json.Decoder(_Body)
-_batch = msgspec.json.Decoder(_Batch)
+_FREE = frozenset(
+    (
+        "args",
+        "response",
+        "parameters",
+        "parametersJsonSchema",
+        "responseSchema",
+        "responseJsonSchema",
+        "simulate",
+    )
+)
+"""Names whose values have names of the client's own."""
 
 
 def parse_gemini(path: str, body: bytes) -> Asked:
@@ -157,7 +169,7 @@ def parse_gemini(path: str, body: bytes) -> Asked:
     found = PATH.fullmatch(path)
     assert found is not None, "the table of dialects has the same pattern"
     model, method = found[1], found[2]
-    sent = _read(_body, body)
+    sent = _read(body, _Body)
     _check_calls(sent.contents, must_be_signed=re.match(r"gemini-[12]\b", model) is None)
     config = sent.generation_config
     tools = {
@@ -191,7 +203,7 @@ def parse_gemini_batch(path: str, body: bytes) -> Asked:
     """Read a request for vectors. Raises `Refused`."""
     found = EMBED_PATH.fullmatch(path)
     assert found is not None, "the table of dialects has the same pattern"
-    sent = _read(_batch, body)
+    sent = _read(body, _Batch)
     for each in sent.requests:
         if each.model.removeprefix("models/") != found[1]:
             raise Refused(400, "All requests in the batch must use the model of the URL.")
@@ -217,13 +229,23 @@ def call_signature(name: str, arguments: Mapping[str, Any]) -> str:
     return b64encode(hashlib.sha256(f"sim {said}".encode()).digest()).decode()
 
 
-def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+def _read(body: bytes, kind: type[S]) -> S:
     try:
-        return decoder.decode(body)
+        return msgspec.convert(_camel(msgspec.json.decode(body)), kind)
     except msgspec.ValidationError as error:
         raise Refused(400, f"Invalid JSON payload received. {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(400, f"Invalid JSON payload received. Unexpected token. {error}") from error
+
+
+def _camel(value: Any) -> Any:
+    """Google's JSON takes each name as `camelCase` and as `snake_case`."""
+    if isinstance(value, list):
+        return [_camel(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    named = {_UNDER.sub(lambda found: found[1].upper(), name): inner for name, inner in value.items()}
+    return {name: inner if name in _FREE else _camel(inner) for name, inner in named.items()}
 
 
 def _words(content: _Content) -> str:
@@ -260,9 +282,9 @@ def _check_calls(contents: list[_Content], *, must_be_signed: bool) -> None:
 
 def _check_signature(part: _Part, at: int) -> None:
     call, signature = part.function_call, part.thought_signature
-    if call is None or signature in (None, _UNSIGNED):
+    if call is None or signature is None or signature == _UNSIGNED:
         return
-    if signature != call_signature(call.name, call.args):
+    if signature.replace("-", "+").replace("_", "/") != call_signature(call.name, call.args):
         raise Refused(400, f"Corrupted thought signature in the {at}. content block.")
 
 

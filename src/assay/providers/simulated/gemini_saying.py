@@ -103,6 +103,12 @@ def gemini_vectors(asked: Asked, behaviour: Behaviour) -> bytes:
     return msgspec.json.encode(made)
 
 
+def models(names: Sequence[str]) -> bytes:
+    """The list of models."""
+    cards = [{"name": f"models/{name}", "supportedGenerationMethods": ["generateContent"]} for name in names]
+    return msgspec.json.encode({"models": cards})
+
+
 def in_band_error() -> bytes:
     """An error in the middle of a stream."""
     return event(msgspec.Raw(gemini_error(503, "The model is overloaded. Please try again later.")))

@@ -11,6 +11,7 @@ import msgspec
 
 from assay.errors import BadRequest
 from assay.kit.clock import SYSTEM, Clock
+from assay.providers.simulated import gemini_saying
 from assay.providers.simulated.asking import Asked, Refused
 from assay.providers.simulated.behaviour import Behaviour, Script, draw
 from assay.providers.simulated.dialects import OVERLOADED, Dialect, Moment, counted, dialect_at
@@ -24,6 +25,7 @@ STEERING_HEADER = "x-simulate"
 DEFAULT_MODEL = "simulated-1"
 LOG_LENGTH = 10_000
 COUNT_PATH = "/v1/messages/count_tokens"
+GEMINI_MODELS_PATH = "/v1beta/models"
 _MESSAGES = {
     401: ("Incorrect API key provided.", "invalid_api_key"),
     403: ("You are not allowed to use this model.", None),
@@ -94,12 +96,15 @@ class Simulation:
 
     def _plan(self, call: Call, body: bytes) -> Plan:
         self._check_key(call.headers)
-        if call.path == "/v1/models" or call.path.startswith("/v1/models/"):
+        dialect = dialect_at(call.path)
+        if dialect is None and (call.path == "/v1/models" or call.path.startswith("/v1/models/")):
             return self._models(call)
+        if call.path == GEMINI_MODELS_PATH and call.method == "GET":
+            names = self.script.models or (DEFAULT_MODEL,)
+            return _whole(gemini_saying.models(names), head_s=0.0)
         if call.path == COUNT_PATH and call.method == "POST":
             asked = parse_messages(body, call.headers, counting=True)
             return _whole(msgspec.json.encode({"input_tokens": counted(asked)}), head_s=0.0)
-        dialect = dialect_at(call.path)
         if dialect is None:
             raise Refused(404, f"Invalid URL ({call.method} {call.path})", code="unknown_url")
         if call.method != "POST":
