@@ -23,13 +23,16 @@ from assay.access import (
 )
 from assay.access import api as access_api
 from assay.access import pages as access_pages
+from assay.access.limits import LIMITS
 from assay.access.signing import SignIn
 from assay.audit import api as audit_api
 from assay.audit import pages as audit_pages
-from assay.calls import Caller
+from assay.calls import Caller, limits_api
 from assay.calls.cache_log import CacheLog
 from assay.calls.cache_shelf import Shelf
+from assay.calls.limiter import Limiter
 from assay.calls.metrics import Tally
+from assay.calls.spending import Spending
 from assay.catalog import api as catalog_api
 from assay.catalog import load_config
 from assay.catalog import pages as catalog_pages
@@ -97,7 +100,7 @@ from assay.ui import assets, language, reference, shell
 
 log = logging.getLogger(__name__)
 
-PARTS = (KEYS, SESSIONS, TASKS, RELEASES)
+PARTS = (KEYS, SESSIONS, LIMITS, TASKS, RELEASES)
 ROOMS = (
     "access",
     "secrets",
@@ -134,8 +137,9 @@ class Assay:
         await asyncio.to_thread(self._open)
         self._assemble()
         self.providers.build_all()
-        await asyncio.gather(self.jobs.launch(), asyncio.to_thread(self.catalog.prices.read_ahead))
         self.collector.start()
+        await self.spending.start()
+        await asyncio.gather(self.jobs.launch(), asyncio.to_thread(self.catalog.prices.read_ahead))
         self.schedule.start()
 
     def leave(self) -> None:
@@ -144,10 +148,16 @@ class Assay:
 
     async def stop(self) -> None:
         """Let running work end, keep what is in memory, close the files. Safe after a `start` that failed."""
-        for name in ("replays", "schedule", "jobs", "providers"):
+        for name, close in (
+            ("replays", "aclose"),
+            ("schedule", "close"),
+            ("jobs", "close"),
+            ("providers", "aclose"),
+            ("spending", "stop"),
+        ):
             part = getattr(self, name, None)
             if part is not None:
-                await (part.aclose() if name in ("replays", "providers") else part.close())
+                await getattr(part, close)()
         await asyncio.to_thread(self._close)
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
@@ -195,12 +205,20 @@ class Assay:
         self.providers = Providers(self.catalog.providers, NetworkTransport(), reveal=self.vault.reveal)
         self.records.on_commit(self._committed)
         self.tally = Tally(CallSink(self.spool, settings.durability))
+        self.limiter = Limiter(
+            self.snapshot,
+            self.catalog.models,
+            self.catalog.prices,
+            assumed_output_tokens=settings.assumed_output_tokens,
+        )
+        self.spending = Spending(self.limiter, self.records, self.snapshot, self.span_store, self.collector)
         self.caller = Caller(
             models=self.catalog.models,
             providers=self.providers,
             prices=self.catalog.prices,
             sink=self.tally,
             keep_content=settings.content == "full",
+            limiter=self.limiter,
         )
         self.task_calls = TaskCalls(ReleaseChooser())
         self._prepare_jobs()
@@ -249,7 +267,6 @@ class Assay:
         """What answers requests."""
         settings = self.settings
         max_body_bytes = int(settings.max_body_mb * _MIB)
-        self.responses = ResponseShelf(self.records, keeps=settings.content == "full")
         self.replays = Replays(self.kept_answers, max_body_bytes=max_body_bytes)
         self.gateway = Gateway(
             caller=self.caller,
@@ -299,6 +316,7 @@ class Assay:
                 "caller": self.caller,
                 "tally": self.tally,
                 "replays": self.replays,
+                "limiter": self.limiter,
                 "task_calls": self.task_calls,
                 "jobs": self.jobs,
                 "catalog": self.catalog,
@@ -398,6 +416,7 @@ HANDLERS = [
     *evals_api.handlers,
     *evals_pages.handlers,
     *jobs_api.handlers,
+    *limits_api.handlers,
     *jobs_pages.handlers,
     *operations_api.handlers,
     *playground_api.handlers,

@@ -79,6 +79,12 @@ TABLE: tuple[Setting, ...] = (
         None,
         "Most MiB of disk for spans: above it the oldest content goes, then the oldest rows. Empty: no limit.",
     ),
+    Setting(
+        "assumed_output_tokens",
+        int,
+        4096,
+        "Tokens that a call under a limit of tokens or money is taken to make when it sets no `max_tokens`; what it made counts in the end.",
+    ),
     Setting("content", str, "full", "`full` keeps messages with the spans, `none` keeps only figures."),
     Setting(
         "cache_memory_mb", float, 64.0, "Most MiB of memory for cached answers; what was used last stays."
@@ -123,6 +129,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     content_days: int
     row_days: int
     max_store_mb: float | None
+    assumed_output_tokens: int
     content: Literal["full", "none"]
     cache_memory_mb: float
     cache_disk_mb: float

@@ -10,9 +10,9 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from assay.access import sessions
 from assay.access.guards import FOR_ANYONE, NEW_PASSWORD, csrf_token, requires
 from assay.access.keys import create_key, list_keys, revoke_key
+from assay.access.limits import Budget, KeyLimits, allowance_of, create_limit
 from assay.access.signing import SignIn, session_cookie, visit_of
-from assay.access.types import Key, Principal, Role, Session
-from assay.errors import BadRequest
+from assay.access.types import Key, Per, Principal, Role, Session
 from assay.kit.clock import rfc3339
 from assay.kit.paging import Page
 from assay.records import Records
@@ -22,13 +22,13 @@ HttpRequest = Request[Any, Any, Any]
 
 
 class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `POST /api/keys`."""
+    """The body of `POST /api/keys`. Budget and limits of a key are a limit as `/api/limits` shows it."""
 
     name: str
     role: Role = Role.APP
     environment: str | None = None
-    budget: Any = None
-    limits: Any = None
+    budget: Budget | None = None
+    limits: KeyLimits | None = None
 
 
 class KeyAnswer(msgspec.Struct, kw_only=True):
@@ -88,17 +88,13 @@ def create(
     data: JSONBody[KeyRequest], principal: NamedDependency[Principal], records: NamedDependency[Records]
 ) -> KeyAnswer:
     """Make a key. Its secret is in this answer and nowhere else."""
-    for name in ("budget", "limits"):
-        if getattr(data, name) is not None:
-            raise BadRequest(
-                f"This release does not enforce the {name} of a key yet, so it does not take any",
-                param=name,
-                hint=f"Leave {name!r} out.",
-            )
     with records.write() as tx:
         key, secret = create_key(
             tx, principal.project, name=data.name, role=data.role, environment=data.environment
         )
+        if data.budget is not None or data.limits is not None:
+            allowance = allowance_of(data.limits or KeyLimits(), data.budget)
+            create_limit(tx, principal.project, per=Per.KEY, name=key.id, allowance=allowance)
     return msgspec.structs.replace(answer_of(key), key=secret)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from assay.access import limits_store, store
-from assay.access.types import Allowance, Limit, Per
+from assay.access.types import Allowance, Limit, Per, Period
 from assay.errors import BadRequest, Conflict
 from assay.kit.clock import SYSTEM, Clock
 from assay.kit.ids import uuid7
@@ -22,6 +22,21 @@ MOST = 10**12
 MOST_USD = Decimal(10) ** 12
 _COUNTS = ("requests_per_minute", "tokens_per_minute", "concurrent")
 _NAME_LENGTH = 256
+
+
+class Budget(msgspec.Struct, forbid_unknown_fields=True):
+    """Dollars for a time: the UTC day or month, or `total` from now on."""
+
+    usd: Decimal
+    period: Period
+
+
+class KeyLimits(msgspec.Struct, forbid_unknown_fields=True):
+    """What a key may ask for."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent: int | None = None
 
 
 class Applied(NamedTuple):
@@ -83,6 +98,17 @@ LIMITS: Part[Limits] = Part("limits", lambda tx: Limits(limits_store.limits_of(t
 """Every limit."""
 
 
+def allowance_of(limits: KeyLimits, budget: Budget | None) -> Allowance:
+    """What is allowed, as the rooms know it."""
+    return Allowance(
+        requests_per_minute=limits.requests_per_minute,
+        tokens_per_minute=limits.tokens_per_minute,
+        concurrent=limits.concurrent,
+        usd=None if budget is None else budget.usd,
+        period=None if budget is None else budget.period,
+    )
+
+
 def create_limit(
     tx: Connection,
     project: str,
@@ -137,6 +163,11 @@ def remove_limit(tx: Connection, project: str, limit_id: str) -> Limit:
     limits_store.remove_limit(tx, project, limit_id)
     touch(tx, LIMITS.name)
     return limit
+
+
+def get_limit(tx: Connection, project: str, limit_id: str) -> Limit:
+    """One limit. Raises `NotFound`."""
+    return limits_store.get_limit(tx, project, limit_id)
 
 
 def list_limits(tx: Connection, project: str) -> list[Limit]:

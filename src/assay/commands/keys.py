@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from assay.commands.connection import connect
+from assay.commands.limits import Concurrent, Period, Requests, Tokens, Usd, allowed
 from assay.commands.printing import day, print_rows
 from assay.kit.json import pretty
 
@@ -18,11 +19,20 @@ def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     role: Annotated[str, typer.Option(help="app, viewer, editor or admin.")] = "app",
     environment: Annotated[str | None, typer.Option(help="Bind the key to one environment.")] = None,
+    requests: Requests = None,
+    tokens: Tokens = None,
+    concurrent: Concurrent = None,
+    usd: Usd = None,
+    period: Period = None,
 ) -> None:
-    """Make a key and print its secret, this once."""
+    """Make a key and print its secret, this once. Its limits and budget can be changed with `assay limits`."""
     body: dict[str, Any] = {"name": name, "role": role}
     if environment is not None:
         body["environment"] = environment
+    limits = allowed(requests, tokens, concurrent, usd, period)
+    body |= {"budget": limits.pop("budget", None)}
+    if any(value is not None for value in limits.values()):
+        body["limits"] = limits
     made = connect(ctx).post("/api/keys", body)
     if ctx.obj.json:
         typer.echo(pretty(made))
