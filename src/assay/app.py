@@ -30,6 +30,7 @@ from assay.audit import pages as audit_pages
 from assay.calls import Caller, limits_api
 from assay.calls.cache_log import CacheLog
 from assay.calls.cache_shelf import Shelf
+from assay.calls.guards import Guards
 from assay.calls.limiter import Limiter
 from assay.calls.metrics import Tally
 from assay.calls.spending import Spending
@@ -219,6 +220,7 @@ class Assay:
             sink=self.tally,
             keep_content=settings.content == "full",
             limiter=self.limiter,
+            guards=Guards(self.catalog.models, self.config.guards),
         )
         self.task_calls = TaskCalls(ReleaseChooser())
         self._prepare_jobs()

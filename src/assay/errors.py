@@ -3,7 +3,8 @@
     AssayError                 500  something is wrong on this side
     ├── BadRequest             400  what was sent cannot be used; `param` names the field
     │   ├── InvalidRows        400  some lines of a file cannot be used; `rows` names each
-    │   └── Untranslatable     400  the provider's format cannot say it; one of another format may
+    │   ├── Untranslatable     400  the provider's format cannot say it; one of another format may
+    │   └── GuardBlocked       400  a guard objects to what is asked, or to what was answered
     ├── Unauthorized           401  no key, or not one of ours
     ├── Forbidden              403  a key or a person without the right
     │   └── PasswordDue        403  a person who must choose a new password first
@@ -61,6 +62,21 @@ class InvalidRows(BadRequest):
 
 class Untranslatable(BadRequest):
     """What was sent cannot be said in the format of the provider. One of another format may take it."""
+
+
+class GuardBlocked(BadRequest):
+    """A guard objects: to the `side` input, or to the output. It says which guard, never what it found."""
+
+    type = "guard_blocked"
+
+    def __init__(self, guard: str, side: str) -> None:
+        what = "what was sent" if side == "input" else "the model's answer"
+        super().__init__(
+            f"guard_blocked: the guard {guard!r} blocks {what}",
+            hint="Change the input." if side == "input" else "Ask in another way; the call was made and counts.",
+        )
+        self.guard = guard
+        self.side = side
 
 
 class Unauthorized(AssayError):

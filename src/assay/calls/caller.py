@@ -1,13 +1,15 @@
 """The pipeline itself: attempts over the plan, and the two kinds of answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from assay.calls.counting import TokenCount, count_at
 from assay.calls.embedding import EmbeddingLedger, embed_at
 from assay.calls.formats import speaking
+from assay.calls.guard_stream import GuardedEvents
+from assay.calls.guards import Guards
 from assay.calls.health import Health
 from assay.calls.ledger import Ledger
 from assay.calls.limiter import Limiter
@@ -17,7 +19,7 @@ from assay.calls.types import Answer, Call, EmbeddingAnswer, RerankAnswer, SpanS
 from assay.calls.watch import IdleWatch
 from assay.catalog.models import ModelConfig
 from assay.catalog.prices import PriceBook
-from assay.errors import AssayError, Untranslatable, Upstream, UpstreamTimeout
+from assay.errors import AssayError, GuardBlocked, Untranslatable, Upstream, UpstreamTimeout
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.registry import Providers
 from assay.providers.types import Provider, ProviderRequest
@@ -48,6 +50,7 @@ class Caller:
         keep_content: bool = True,
         draw: Callable[[], float] | None = None,
         limiter: Limiter | None = None,
+        guards: Guards | None = None,
     ) -> None:
         self.models = models
         self._providers = providers
@@ -58,12 +61,13 @@ class Caller:
         self._draw = draw or Random().random
         self.health = Health(clock, self._draw)
         self.limiter = limiter
+        self.guards = guards or Guards(models)
 
     async def complete(self, call: Call) -> Answer:
         """The whole answer.
 
         Raises `NotFound` for an unknown model, an `Upstream` error when no target answered, `Unavailable` when durability
-        is strict and nothing can be kept.
+        is strict and nothing can be kept, `GuardBlocked` when a guard objects to what is asked or answered.
         """
         ledger = self._open(call, Ledger)
         response = await self._answered(ledger, _complete)
@@ -106,6 +110,8 @@ class Caller:
     async def count(self, call: Call) -> TokenCount:
         """The tokens that a request would take in. Raises like `complete`; no span is kept, for nothing is spent."""
         ledger = Ledger(call, self._clock, self._prices, keep_content=False)
+        ledger.watch = self.guards.watch(call, trace_id=ledger.trace_id, span_id=ledger.span_id)
+        await ledger.admit()
         counted = await self._first_that_answers(ledger, count_at)
         self.health.completes(ledger.condition)
         return counted
@@ -116,12 +122,17 @@ class Caller:
         ledger = account(call, self._clock, self._prices, keep_content=self._keep_content)
         if self.limiter is not None:
             ledger.reservation = self.limiter.reserve(call)
+        ledger.watch = self.guards.watch(call, trace_id=ledger.trace_id, span_id=ledger.span_id)
         return ledger
 
     async def _answered(self, ledger: Ledger, attempt: Try[T]) -> T:
         """What the first target that answers says. Whatever else happens, the account is settled."""
         try:
-            return await self._first_that_answers(ledger, attempt)
+            if ledger.watch is None:
+                return await self._first_that_answers(ledger, attempt)
+            await ledger.admit()
+            answer = await self._first_that_answers(ledger, attempt)
+            return self._guarded(ledger, answer) if isinstance(answer, Response) else answer
         except asyncio.CancelledError:
             self._sink.append(ledger.settle(cancelled=True))
             raise
@@ -132,9 +143,17 @@ class Caller:
             await self._fail(ledger, AssayError(f"{type(error).__name__} in Assay"))
             raise
 
+    def _guarded(self, ledger: Ledger, answer: Any) -> Any:
+        try:
+            return ledger.guarded(answer)
+        except GuardBlocked:
+            self.health.completes(ledger.condition)  # it did its work
+            raise
+
     async def _fail(self, ledger: Ledger, error: AssayError) -> None:
-        """Calls that reached an upstream are kept with their failure; one that never did is the client's own error."""
-        if ledger.attempts:
+        """Calls that reached an upstream, or that a guard kept from it, are kept with their failure; any other that never did
+        is the client's own error."""
+        if ledger.attempts or isinstance(error, GuardBlocked):
             await self._sink.keep(ledger.settle(error))
         ledger.release()
 
@@ -251,6 +270,9 @@ class _Stream:
         self._early = early
         self._sink = sink
         self._health = health
+        watch = ledger.watch
+        holds = watch is not None and watch.holds
+        self._guarded = GuardedEvents(watch, ledger.call.endpoint) if watch is not None and holds else None
 
     @property
     def upstream_ns(self) -> int:
@@ -261,22 +283,21 @@ class _Stream:
         return self._ledger.span
 
     async def events(self) -> AsyncIterator[StreamEvent]:
-        ledger = self._ledger
         total = asyncio.timeout(self._target.model.timeouts.total_s)
         watch = IdleWatch(self._target.model.timeouts.idle_s)
         try:
             for event in self._early:
-                ledger.heard(event)
-                if event.raw is not None:
-                    yield event
+                for heard in self._heard(event):
+                    yield heard
             async with total:
                 with watch:
                     async for event in self._iterator:
                         watch.rest()
-                        ledger.heard(event)
-                        if event.raw is not None:
-                            yield event
+                        for heard in self._heard(event):
+                            yield heard
                         watch.touch()
+            for heard in self._last():
+                yield heard
         except TimeoutError as error:
             late = self._late(expired=total.expired())
             await self._settle(late)
@@ -284,19 +305,45 @@ class _Stream:
         except Upstream as error:
             await self._settle(error)
             raise for_client(error) from error
+        except GuardBlocked as error:
+            await self._settle(error)
+            raise
         except (asyncio.CancelledError, GeneratorExit):
             await self.aclose()
             raise
         await self._settle(None)
 
+    def _heard(self, event: StreamEvent) -> Iterable[StreamEvent]:
+        """What may go out now, entered into the account."""
+        if self._guarded is None:
+            self._ledger.heard(event)
+            return () if event.raw is None else (event,)
+        return self._entered(self._guarded.of(event))
+
+    def _last(self) -> Iterable[StreamEvent]:
+        return () if self._guarded is None else self._entered(self._guarded.end())
+
+    def _entered(self, events: list[StreamEvent]) -> list[StreamEvent]:
+        for event in events:
+            self._ledger.heard(event)
+        return [event for event in events if event.raw is not None]
+
+    def _leave(self) -> None:
+        """What was held back stays here, and counts."""
+        if self._guarded is not None:
+            self._entered(self._guarded.rest())
+
     async def aclose(self) -> None:
         if self._ledger.span is None:
+            self._leave()
             self._health.over(self._ledger.condition)
             self.kept = self._sink.append(self._ledger.settle(cancelled=True))
         await _close(self._iterator)
 
     async def _settle(self, error: AssayError | None) -> None:
         await _close(self._iterator)
+        if error is not None:
+            self._leave()
         if error is None:
             self._health.completes(self._ledger.condition)
         else:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from assay.calls.estimate import estimated_usage
+from assay.calls.guard_watch import Watch
 from assay.calls.health import Condition
 from assay.calls.limiter import Reservation
 from assay.calls.plan import Target
@@ -71,6 +72,7 @@ class Ledger:
         "trace_id",
         "upstream_ns",
         "usage",
+        "watch",
     )
 
     def __init__(self, call: Call, clock: Clock, prices: PriceBook, *, keep_content: bool) -> None:
@@ -82,6 +84,7 @@ class Ledger:
         self.target: Target | None = None
         self.condition: Condition | None = None
         self.reservation: Reservation | None = None
+        self.watch: Watch | None = None
         self.upstream_ns = 0
         self.first_output_ns: int | None = None
         self.response: Response | None = None
@@ -140,6 +143,23 @@ class Ledger:
             )
         )
 
+    async def admit(self) -> None:
+        """Let the guards look at what is asked. Raises `GuardBlocked`."""
+        if self.watch is not None:
+            self.call = await self.watch.admit()
+            if self.watch.blocked is not None:
+                raise self.watch.blocked
+
+    def guarded(self, response: Response) -> Response:
+        """The answer as the guards let it out. Raises `GuardBlocked`; the answer counts all the same."""
+        if self.watch is None:
+            return response
+        seen = self.watch.answer(response)
+        if self.watch.blocked is not None:
+            self.answered(seen)
+            raise self.watch.blocked
+        return seen
+
     def answered(self, response: Response) -> None:
         """A whole answer came."""
         self.response = response
@@ -168,6 +188,8 @@ class Ledger:
         """The call has ended, this way or another: its spans. The call's own span is `self.span`."""
         context, request, target = self.call.context, self.call.request, self.target
         output = self._output()
+        if self.watch is not None and self.chunks and not self.watch.holds:
+            self.watch.saw(output)
         usage = self.usage
         if usage is None or usage.output_source is UsageSource.ESTIMATE:
             usage = self._estimate(output, usage) if self.attempts else None
@@ -213,7 +235,8 @@ class Ledger:
             attributes=self._attributes(context.attributes),
         )
         self.release()
-        return [*self._failed, self.span]
+        marks = () if self.watch is None else self.watch.scores(self.span.end_ns)
+        return [*self._failed, *marks, self.span]
 
     def release(self) -> None:
         """Give back what was reserved and not used; once, however often it is said."""
@@ -264,6 +287,8 @@ class Ledger:
 
     def _attributes(self, given: Mapping[str, object]) -> dict[str, object]:
         made = dict(given)
+        if self.watch is not None:
+            made |= self.watch.attributes()
         if self.malformed:
             made["assay.stream.malformed_events"] = self.malformed
         if self.billed is not None:

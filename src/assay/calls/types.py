@@ -1,11 +1,13 @@
 """A call, its answer, and what the pipeline needs from the rooms around it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
 
+from assay.catalog.guards import GuardRule
+from assay.detect import Finding
 from assay.providers.types import Endpoint
 from assay.wire.embeddings import EmbeddingRequest, EmbeddingResponse
 from assay.wire.requests import ModelRequest
@@ -39,6 +41,16 @@ class Call(msgspec.Struct, frozen=True):
     endpoint: Endpoint
     request: ModelRequest | EmbeddingRequest | RerankRequest
     context: CallContext
+    guards: tuple["Guard", ...] = ()
+
+
+class Guard(Protocol):
+    """Something that looks at the texts of calls. Pure, and in time linear in their length: it runs on the event loop."""
+
+    rule: GuardRule
+
+    def find(self, text: str) -> Sequence[Finding]:
+        """What it objects to. For a check of a whole text one finding says that there is something."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,16 +10,18 @@ from typing import Any
 
 import msgspec
 
+from assay.catalog.guards import GuardRule, parse_guards
 from assay.catalog.known import nearest, unknown
 from assay.catalog.models import ModelConfig, check_references, parse_model
 from assay.errors import BadRequest
 from assay.kit.names import check_name
+from assay.providers.profiles import known_address
 from assay.providers.registry import known_types
 from assay.providers.types import ProviderConfig
 
 log = logging.getLogger(__name__)
 
-_SECTIONS = ("server", "providers", "models", "tasks")
+_SECTIONS = ("server", "providers", "models", "tasks", "guards")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +31,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     providers: dict[str, ProviderConfig] = {}
     models: dict[str, ModelConfig] = {}
     tasks: dict[str, Any] = {}
+    guards: tuple[GuardRule, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -62,7 +65,8 @@ def parse_config(
     for section, value in raw.items():
         if section not in _SECTIONS:
             raise unknown("assay.toml", section, _SECTIONS)
-        _need_table(section, value)
+        if section != "guards":
+            _need_table(section, value)
     warnings: list[str] = []
     sources = _Sources(os.environ if environ is None else environ, folder or Path(), warnings)
     providers = {name: _provider(name, table, sources) for name, table in raw.get("providers", {}).items()}
@@ -77,6 +81,7 @@ def parse_config(
         providers=providers,
         models=models,
         tasks=_plain(raw.get("tasks", {})),
+        guards=parse_guards("guards", _plain(raw.get("guards", [])), for_projects=True),
         warnings=tuple(warnings),
     )
 
@@ -146,7 +151,7 @@ def _provider(name: str, table: Any, sources: _Sources) -> ProviderConfig:
     return ProviderConfig(
         name=name,
         type=plain["type"],
-        base_url=base_url,
+        base_url=base_url or known_address(plain["type"], plain.get("profile")),
         api_key=keys[0] if keys else None,
         more_keys=keys[1:],
         options={

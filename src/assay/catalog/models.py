@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from assay.catalog.guards import GuardRule, parse_guards
 from assay.catalog.known import nearest, unknown
 from assay.catalog.rates import Price, Rates
 from assay.errors import BadRequest
@@ -50,6 +51,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     strategy: Literal["weighted", "priority", "latency"] = "weighted"
     breaker: BreakerRule = BreakerRule()
     economy: Economy | None = None
+    guards: tuple[GuardRule, ...] = ()
 
 
 MOST_RETRIES = 10
@@ -64,6 +66,7 @@ _FIELDS = (
     "responses",
     "strategy",
     "breaker",
+    "guards",
     "economy",
 )
 _TIMEOUTS = ("connect_s", "first_token_s", "idle_s", "total_s")
@@ -122,6 +125,7 @@ def parse_model(name: str, table: Mapping[str, Any]) -> ModelConfig:
         responses=responses,
         strategy=strategy,
         breaker=_breaker(where, table.get("breaker", {})),
+        guards=parse_guards(f"{where}.guards", table.get("guards", ())),
         economy=_economy(where, table["economy"]) if "economy" in table else None,
     )
 
