@@ -74,6 +74,7 @@ GATEWAY = {
     "DELETE /v1/responses/{response_id}": "Let go of a response.",
     "GET /v1/responses/{response_id}/input_items": "What the model was given: `limit`, `order`, `after`.",
     "POST /v1/responses/{response_id}/cancel": "Always a 400: nothing runs in the background.",
+    "/v1/moderations": "Whether texts and images are harmful, and as what.",
     "/v1/models": "The models and tasks that the key may call.",
 }
 OPERATIONS = ("/healthz", "/readyz", "/metrics")

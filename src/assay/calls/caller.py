@@ -13,9 +13,18 @@ from assay.calls.guards import Guards
 from assay.calls.health import Health
 from assay.calls.ledger import Ledger
 from assay.calls.limiter import Limiter
+from assay.calls.moderating import ModerationLedger, moderate_at
 from assay.calls.plan import Target, backoff_s, for_client, is_retried, moves_on, plan, rotates
 from assay.calls.reranking import RerankLedger, rerank_at
-from assay.calls.types import Answer, Call, EmbeddingAnswer, RerankAnswer, SpanSink, StreamingAnswer
+from assay.calls.types import (
+    Answer,
+    Call,
+    EmbeddingAnswer,
+    ModerationAnswer,
+    RerankAnswer,
+    SpanSink,
+    StreamingAnswer,
+)
 from assay.calls.watch import IdleWatch
 from assay.catalog.models import ModelConfig
 from assay.catalog.prices import PriceBook
@@ -106,6 +115,18 @@ class Caller:
         kept = await self._sink.keep(ledger.settle())
         assert ledger.span is not None
         return RerankAnswer(response=response, span=ledger.span, upstream_ns=ledger.upstream_ns, kept=kept)
+
+    async def moderate(self, call: Call) -> ModerationAnswer:
+        """What is seen in the texts of a call whose request is a `ModerationRequest`. Raises like `embed`."""
+        ledger = self._open(call, ModerationLedger)
+        response = await self._answered(ledger, moderate_at)
+        self.health.completes(ledger.condition)
+        ledger.moderated(response)
+        kept = await self._sink.keep(ledger.settle())
+        assert ledger.span is not None
+        return ModerationAnswer(
+            response=response, span=ledger.span, upstream_ns=ledger.upstream_ns, kept=kept
+        )
 
     async def count(self, call: Call) -> TokenCount:
         """The tokens that a request would take in. Raises like `complete`; no span is kept, for nothing is spent."""

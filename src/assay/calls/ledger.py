@@ -39,6 +39,7 @@ _OPERATIONS = {
     "responses": "chat",
     "embeddings": "embeddings",
     "rerank": "rerank",
+    "moderations": "moderation",
 }
 """Endpoint → OpenTelemetry's name of what is done."""
 

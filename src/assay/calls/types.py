@@ -10,6 +10,7 @@ from assay.catalog.guards import GuardRule
 from assay.detect import Finding
 from assay.providers.types import Endpoint
 from assay.wire.embeddings import EmbeddingRequest, EmbeddingResponse
+from assay.wire.moderations import ModerationRequest, ModerationResponse
 from assay.wire.requests import ModelRequest
 from assay.wire.rerank import RerankRequest, RerankResponse
 from assay.wire.responses import Response, StreamEvent
@@ -39,7 +40,7 @@ class Call(msgspec.Struct, frozen=True):
     """One request to a model of the catalogue."""
 
     endpoint: Endpoint
-    request: ModelRequest | EmbeddingRequest | RerankRequest
+    request: ModelRequest | EmbeddingRequest | RerankRequest | ModerationRequest
     context: CallContext
     guards: tuple["Guard", ...] = ()
 
@@ -85,6 +86,15 @@ class RerankAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Documents in order with what it took; like `Answer`."""
 
     response: RerankResponse
+    span: Span
+    upstream_ns: int
+    kept: bool = True
+
+
+class ModerationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen in texts, with what it took; like `Answer`. Nobody bills it by the token, so it has no cost."""
+
+    response: ModerationResponse
     span: Span
     upstream_ns: int
     kept: bool = True

@@ -16,6 +16,7 @@ from assay.gateway.calling import check_may_call, context_of, label, label_cost,
 from assay.gateway.embeddings import Embeddings
 from assay.gateway.exchange import AsgiExchange, Departure, Exchange, Receive, Scope, Send
 from assay.gateway.messages import Messages, model_card, model_page
+from assay.gateway.moderations import Moderations
 from assay.gateway.origin import Origin, read_origin
 from assay.gateway.refusals import refuse, speaks_anthropic, unexpected
 from assay.gateway.rerank import Rerank
@@ -68,6 +69,7 @@ class Gateway:
             "/v1/completions": ("POST", self._completions),
             "/v1/embeddings": ("POST", Embeddings(caller, max_body_bytes=max_body_bytes)),
             "/v1/rerank": ("POST", Rerank(caller, max_body_bytes=max_body_bytes)),
+            "/v1/moderations": ("POST", Moderations(caller, max_body_bytes=max_body_bytes)),
             "/v1/messages": ("POST", messages.create),
             "/v1/messages/count_tokens": ("POST", messages.count),
             "/v1/responses": ("POST", stored.create),

@@ -13,6 +13,7 @@ from assay.providers.reranking import read_ranked
 from assay.providers.responses import encode_responses_request
 from assay.providers.types import HttpRequest, HttpResponse, Probe, ProviderRequest, Transport, probed
 from assay.wire.embeddings import EmbeddingResponse
+from assay.wire.moderations import ModerationResponse, decode_moderations
 from assay.wire.openai_chat import UNREADABLE, StreamError, decode_chunk, decode_response, encode_request
 from assay.wire.rerank import RerankResponse
 from assay.wire.responses import Response, StreamEvent
@@ -25,6 +26,7 @@ _PATHS = {
     "completions": "/completions",
     "responses": "/responses",
     "embeddings": "/embeddings",
+    "moderations": "/moderations",
 }
 _PATHS["rerank"] = "/rerank"
 _NOT_SERVED = (404, 405, 501)
@@ -109,6 +111,14 @@ class OpenAIProvider:
     async def rerank(self, request: ProviderRequest) -> RerankResponse:
         """See `RerankProvider.rerank`. OpenAI has none, many servers of its format do."""
         return read_ranked(self.name, request, await self._served(request, "reranking"))
+
+    async def moderate(self, request: ProviderRequest) -> ModerationResponse:
+        """See `ModerationProvider.moderate`."""
+        body = await self._served(request, "moderations")
+        try:
+            return decode_moderations(body)
+        except UNREADABLE as error:
+            raise Upstream(f"{self.name} answered with something that is no moderation: {error}") from error
 
     async def aclose(self) -> None:
         """Nothing of its own to close: the transport is shared."""

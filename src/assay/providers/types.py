@@ -10,11 +10,12 @@ from typing import Literal, Protocol, runtime_checkable
 import msgspec
 
 from assay.wire.embeddings import EmbeddingRequest, EmbeddingResponse
+from assay.wire.moderations import ModerationRequest, ModerationResponse
 from assay.wire.requests import ModelRequest
 from assay.wire.rerank import RerankRequest, RerankResponse
 from assay.wire.responses import Response, StreamEvent
 
-Endpoint = Literal["chat", "completions", "messages", "responses", "embeddings", "rerank"]
+Endpoint = Literal["chat", "completions", "messages", "responses", "embeddings", "rerank", "moderations"]
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -73,7 +74,7 @@ class ProviderRequest(msgspec.Struct, frozen=True):
     """A client's request on its way to one upstream. `model` is the upstream's own name for it."""
 
     endpoint: Endpoint
-    request: ModelRequest | EmbeddingRequest | RerankRequest
+    request: ModelRequest | EmbeddingRequest | RerankRequest | ModerationRequest
     model: str
     timeouts: Timeouts
 
@@ -119,6 +120,14 @@ class RerankProvider(Provider, Protocol):
 
     async def rerank(self, request: ProviderRequest) -> RerankResponse:
         """The documents of a `RerankRequest`, the most relevant first. Raises an `Upstream` error."""
+
+
+@runtime_checkable
+class ModerationProvider(Provider, Protocol):
+    """A provider that says whether texts are harmful too. One that cannot has no `moderate`."""
+
+    async def moderate(self, request: ProviderRequest) -> ModerationResponse:
+        """What it sees in the inputs of a `ModerationRequest`. Raises an `Upstream` error."""
 
 
 class Probe(msgspec.Struct, frozen=True):

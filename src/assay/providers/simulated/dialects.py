@@ -22,6 +22,7 @@ from assay.providers.simulated.asking import Asked, OpenAIEndpoint, Refused, err
 from assay.providers.simulated.behaviour import Behaviour
 from assay.providers.simulated.exchange import Call
 from assay.providers.simulated.messages_asking import messages_error, parse_messages
+from assay.providers.simulated.moderations_dialect import moderated, parse_moderations
 from assay.providers.simulated.replying import reasoning_tokens
 from assay.providers.simulated.responses_dialect import (
     FAILED,
@@ -162,6 +163,12 @@ def _responses_answer(asked: Asked, replies: Sequence[Reply], moment: Moment) ->
     )
 
 
+_MODERATIONS = Dialect(
+    parse=lambda _, body: parse_moderations(body),
+    error=_openai_error,
+    names_fields=True,
+    vectors=lambda asked, moment: moderated(asked, moment.index),
+)
 _RESPONSES = Dialect(
     parse=lambda _, body: parse_responses(body),
     error=_openai_error,
@@ -286,6 +293,7 @@ DIALECTS: tuple[tuple[re.Pattern[str], Dialect], ...] = (
     (gemini_asking.PATH, _GEMINI),
     (gemini_asking.EMBED_PATH, _GEMINI_VECTORS),
     (re.compile("/v1/responses"), _RESPONSES),
+    (re.compile("/v1/moderations"), _MODERATIONS),
 )
 """Path → what is spoken there; the first pattern that fits the whole path counts."""
 
