@@ -1,11 +1,13 @@
 """The official OpenAI client through Assay to each simulated vendor: text, streams, tools and counts are the same on both sides."""
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import openai
 import pytest
 
+from assay.providers.simulated.cohere_saying import PREAMBLE_TOKENS
 from assay.testing import Rule, Script, SimulatedServer
 
 CONFIG = """
@@ -13,13 +15,63 @@ CONFIG = """
 type = "cohere"
 base_url = "{upstream.root}"
 api_key = "sk-right"
+[providers.ai21]
+type = "ai21"
+base_url = "{upstream.root}/studio/v1"
+api_key = "sk-right"
+[providers.huggingface]
+type = "huggingface"
+base_url = "{upstream.url}"
+api_key = "sk-right"
+[providers.tgi]
+type = "huggingface"
+api = "tgi"
+base_url = "{upstream.root}"
+api_key = "sk-right"
+[providers.azure]
+type = "openai"
+profile = "azure"
+base_url = "{upstream.root}"
+api_key = "sk-right"
+[providers.groq]
+type = "openai"
+profile = "groq"
+base_url = "{upstream.url}"
+api_key = "sk-right"
 
 [models.cohere]
 route = [{{ provider = "cohere", model = "command-a-03-2025" }}]
 retries = 0
 price = {{ input_usd_per_mtok = 2.5, output_usd_per_mtok = 10 }}
+[models.ai21]
+route = [{{ provider = "ai21", model = "jamba-large" }}]
+retries = 0
+price = {{ input_usd_per_mtok = 2, output_usd_per_mtok = 8 }}
+[models.huggingface]
+route = [{{ provider = "huggingface", model = "meta-llama/Llama-3.1-8B-Instruct:novita" }}]
+retries = 0
+price = {{ input_usd_per_mtok = 1, output_usd_per_mtok = 1 }}
+[models.tgi]
+route = [{{ provider = "tgi", model = "tgi" }}]
+retries = 0
+price = {{ input_usd_per_mtok = 1, output_usd_per_mtok = 1 }}
+[models.azure]
+route = [{{ provider = "azure", model = "my-gpt" }}]
+retries = 0
+price = {{ input_usd_per_mtok = 1, output_usd_per_mtok = 1 }}
+[models.groq]
+route = [{{ provider = "groq", model = "llama-3.3-70b-versatile" }}]
+retries = 0
+price = {{ input_usd_per_mtok = 1, output_usd_per_mtok = 1 }}
 """
-VENDORS = {"cohere": "/v2/chat"}
+VENDORS = {
+    "cohere": "/v2/chat",
+    "ai21": "/studio/v1/chat/completions",
+    "huggingface": "/v1/chat/completions",
+    "tgi": "/v1/chat/completions",
+    "azure": "/openai/deployments/my-gpt/chat/completions",
+    "groq": "/v1/chat/completions",
+}
 SCRIPT = Script(
     answer="echo",
     api_key="sk-right",
@@ -136,4 +188,45 @@ def test_a_vendors_refusal_reaches_the_client(client: openai.OpenAI, house: Hous
     finally:
         house.simulation.change(status=200, retry_after_s=None)
     assert refused.value.response.headers["retry-after"] == "3"
-    assert vendor in refused.value.message
+    assert "Rate limit reached" in refused.value.message
+
+
+def test_completions_of_text_generation_inference_are_generated(client: openai.OpenAI, house: House) -> None:
+    raw = client.completions.with_raw_response.create(model="tgi", prompt="Say this as it is.", max_tokens=40)
+    answer = raw.parse()
+    assert answer.choices[0].text == "Say this as it is."
+    assert house.simulation.log[-1].path == "/generate"
+    chunks = list(client.completions.create(model="tgi", prompt="Say this as it is.", stream=True))
+    assert house.simulation.log[-1].path == "/generate_stream"
+    assert "".join(chunk.choices[0].text for chunk in chunks) == answer.choices[0].text
+    span = house.span(raw.headers["x-assay-trace-id"])
+    assert answer.usage is not None
+    assert (span["usage"]["input"], span["usage"]["output"]) == (5, 5)
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (5, 5)
+
+
+def test_coheres_bill_is_what_a_call_costs(client: openai.OpenAI, house: House) -> None:
+    raw = client.chat.completions.with_raw_response.create(model="cohere", messages=QUESTION)
+    usage = raw.parse().usage
+    assert usage is not None
+    span = house.span(raw.headers["x-assay-trace-id"])
+    assert span["attributes"]["assay.billed.input_tokens"] == usage.prompt_tokens - PREAMBLE_TOKENS == 5
+    exact = (Decimal("2.5") * 5 + Decimal(10) * usage.completion_tokens) / 1_000_000
+    assert Decimal(raw.headers["x-assay-cost-usd"]) == exact == Decimal(str(span["cost_usd"]))
+
+
+@pytest.mark.parametrize(("vendor", "param"), [("cohere", "n"), ("ai21", "seed"), ("groq", "n")])
+def test_what_a_vendor_cannot_honour_is_refused_by_name(
+    client: openai.OpenAI, vendor: str, param: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model=vendor, messages=QUESTION, extra_body={param: 2})
+    assert refused.value.param == param
+
+
+def test_an_anthropic_client_asks_the_vendors_too(house: House) -> None:
+    for vendor in VENDORS:
+        body = {"model": vendor, "max_tokens": 50, "messages": QUESTION}
+        answer = house.server.http.post("/v1/messages", json=body).json()
+        assert answer["content"] == [{"type": "text", "text": "Say this as it is."}]
+        assert answer["usage"]["output_tokens"] == 5

@@ -13,40 +13,12 @@ from typing import cast
 import msgspec
 
 from assay.errors import BadRequest, UpstreamDown
-from assay.providers.openai import OpenAIProvider
 from assay.providers.types import Provider, ProviderConfig, Transport
 
 log = logging.getLogger(__name__)
 
 Build = Callable[[ProviderConfig, Transport], Provider]
 Reveal = Callable[[str | None], str | None]
-
-
-def _openai(config: ProviderConfig, transport: Transport) -> Provider:
-    for option in config.options:
-        if option not in ("prices", "limit_field"):
-            raise BadRequest(
-                f"providers.{config.name} has no key {option!r}",
-                param=f"providers.{config.name}.{option}",
-                hint="Known: type, base_url, api_key, limit_field, prices.",
-            )
-    base_url = config.base_url or "https://api.openai.com/v1"
-    theirs = "https://api.openai.com/" in base_url or ".openai.azure.com/" in base_url
-    limit_field = config.options.get("limit_field", "max_completion_tokens" if theirs else "max_tokens")
-    if limit_field not in ("max_tokens", "max_completion_tokens"):
-        raise BadRequest(
-            f"providers.{config.name}.limit_field is {limit_field!r}",
-            param=f"providers.{config.name}.limit_field",
-            hint="It is 'max_tokens' or 'max_completion_tokens'.",
-        )
-    return OpenAIProvider(
-        name=config.name,
-        base_url=base_url,
-        api_key=config.api_key,
-        transport=transport,
-        limit_field=str(limit_field),
-        has_responses=theirs,
-    )
 
 
 def _from(module: str) -> Build:
@@ -59,10 +31,12 @@ def _from(module: str) -> Build:
 
 
 BUILT_IN: Mapping[str, Build] = {
-    "openai": _openai,
+    "openai": _from("assay.providers.openai"),
+    "ai21": _from("assay.providers.ai21"),
     "anthropic": _from("assay.providers.anthropic"),
     "cohere": _from("assay.providers.cohere"),
     "gemini": _from("assay.providers.gemini"),
+    "huggingface": _from("assay.providers.huggingface"),
     "simulated": _from("assay.providers.simulated"),
     "llama": _from("assay.providers.llama"),
 }

@@ -6,9 +6,8 @@ import msgspec
 from msgspec import Raw
 
 from assay.errors import Untranslatable
-from assay.wire.rerank import RerankRequest
+from assay.wire.rerank import READ_HERE, RerankRequest
 
-_HERE = frozenset(("model", "query", "documents", "top_n", "return_documents", "user", "assay"))
 _ALONG = frozenset(("max_tokens_per_doc", "priority"))
 _NULL = Raw(b"null")
 _encode = msgspec.json.Encoder().encode
@@ -20,7 +19,7 @@ def as_rerank_body(request: RerankRequest, *, model: str) -> bytes:
     if request.top_n is not None:
         made["top_n"] = request.top_n
     for name, raw in request.fields.items():
-        if name in _HERE or raw == _NULL:
+        if name in READ_HERE or raw == _NULL:
             continue
         if name not in _ALONG:
             raise Untranslatable(

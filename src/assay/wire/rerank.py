@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from assay.errors import BadRequest
+from assay.errors import BadRequest, Untranslatable
 from assay.wire.cohere_answers import SentUsage, billed_of
 from assay.wire.openai_chat import UNREADABLE, bad_field, decode_body
 from assay.wire.requests import AssayFields, Fields
@@ -20,7 +20,9 @@ from assay.wire.usage import Usage
 MAX_DOCUMENTS = 10_000
 """Of one request, as Cohere has it."""
 
-_NULL = Raw(b"null")
+READ_HERE = frozenset(("model", "query", "documents", "top_n", "return_documents", "user", "assay"))
+"""Read here, or nothing that changes an order."""
+_TEI = ("truncate", "truncation_direction", "raw_scores")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -125,6 +127,18 @@ def rerank_request(
     """Make a request from values instead of from a body. Raises `BadRequest` like `decode_rerank`."""
     body: dict[str, Any] = {"model": model, "query": query, "documents": documents}
     return decode_rerank(_encode(body if top_n is None else {**body, "top_n": top_n}))
+
+
+def as_tei_body(request: RerankRequest) -> bytes:
+    """The body for text-embeddings-inference, whose model is the server's. Raises `Untranslatable` for a field that it does not
+    know."""
+    for name in request.fields:
+        if name not in READ_HERE and name not in _TEI:
+            raise Untranslatable(
+                f"{name} is not known to text-embeddings-inference", param=name, hint="Leave it out."
+            )
+    made: dict[str, Any] = {"query": request.query, "texts": request.documents}
+    return _encode(made | {name: request.fields[name] for name in _TEI if name in request.fields})
 
 
 def decode_ranked(body: bytes, request: RerankRequest, *, model: str) -> RerankResponse:

@@ -9,12 +9,15 @@ from typing import Any, Protocol
 import msgspec
 
 from assay.providers.simulated import (
+    ai21_dialect,
+    azure_dialect,
     cohere_asking,
     cohere_saying,
     embedding,
     gemini_asking,
     gemini_saying,
     ranking,
+    tgi_dialect,
 )
 from assay.providers.simulated import messages_saying as messages
 from assay.providers.simulated.answers import tokens
@@ -75,6 +78,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     failed: bytes = b""
     malformed: bytes = b""
     stream_type: str = "text/event-stream; charset=utf-8"
+    headers: Callable[[Asked], tuple[tuple[str, str], ...]] = lambda _: ()
+    """of an answer that is not streamed"""
 
     def refusal(self, refused: Refused) -> bytes:
         """The body for a request that cannot be used."""
@@ -281,6 +286,64 @@ _COHERE_RANKING = Dialect(
     parse=lambda _, body: cohere_asking.parse_rerank(body), error=_cohere_error, vectors=_cohere_ranking
 )
 
+# --- Azure's, AI21's, Hugging Face's ---
+
+
+def _azure_answer(asked: Asked, replies: Sequence[Reply], moment: Moment) -> Spoken:
+    return azure_dialect.AzureAnswer(answer=_openai_answer(asked, replies, moment))
+
+
+def azure(*, embeds: bool) -> Dialect:
+    """Azure's format, for text or for vectors."""
+    plain = openai("embeddings" if embeds else "chat")
+    return msgspec.structs.replace(plain, parse=azure_dialect.parse_azure, answer=_azure_answer)
+
+
+def _ai21_answer(asked: Asked, replies: Sequence[Reply], moment: Moment) -> Spoken:
+    usage = _openai_usage(asked, replies, moment.behaviour) if moment.behaviour.usage else None
+    return ai21_dialect.ai21_answer(asked, replies, index=moment.index, usage=usage)
+
+
+_AI21 = Dialect(
+    parse=lambda _, body: ai21_dialect.parse_ai21(body),
+    error=lambda status, message, _: ai21_dialect.ai21_error(status, message),
+    answer=_ai21_answer,
+    failed=event(msgspec.Raw(error_body(503, OVERLOADED))),
+    malformed=ai21_dialect.MALFORMED,
+)
+
+
+def _tgi_answer(asked: Asked, replies: Sequence[Reply], moment: Moment) -> Spoken:
+    assert isinstance(asked, tgi_dialect.TgiAsked)
+    return tgi_dialect.TgiAnswer(
+        asked=asked, reply=replies[0], read=counted(asked), says_usage=moment.behaviour.usage
+    )
+
+
+def _hugging_face_error(status: int, message: str, code: str | None) -> bytes:
+    return tgi_dialect.hugging_face_error(status, message)
+
+
+_TGI = Dialect(
+    parse=lambda call, body: tgi_dialect.parse_generate(body, stream=call.path.endswith("_stream")),
+    error=_hugging_face_error,
+    answer=_tgi_answer,
+    failed=b"data:" + tgi_dialect.hugging_face_error(503, OVERLOADED) + b"\n\n",
+    malformed=tgi_dialect.MALFORMED,
+    headers=tgi_dialect.count_headers,
+)
+_FEATURES_PATH = re.compile(r"(?:/hf-inference)?/models/(.+)/pipeline/feature-extraction")
+_FEATURES = Dialect(
+    parse=lambda call, body: tgi_dialect.parse_features(body, call.path.split("/models/")[1]),
+    error=_hugging_face_error,
+    vectors=lambda asked, moment: tgi_dialect.features(asked, moment.behaviour.dimensions),
+)
+_TEI = Dialect(
+    parse=lambda _, body: tgi_dialect.parse_tei(body),
+    error=_hugging_face_error,
+    vectors=lambda asked, _: ranking.bare_answer(asked),
+)
+
 DIALECTS: tuple[tuple[re.Pattern[str], Dialect], ...] = (
     (re.compile("/v1/chat/completions"), openai("chat")),
     (re.compile("/v1/completions"), openai("completions")),
@@ -290,6 +353,12 @@ DIALECTS: tuple[tuple[re.Pattern[str], Dialect], ...] = (
     (re.compile("/v2/chat"), _COHERE),
     (re.compile("/v2/embed"), _COHERE_VECTORS),
     (re.compile("/v2/rerank"), _COHERE_RANKING),
+    (re.compile("/openai/deployments/[^/]+/embeddings"), azure(embeds=True)),
+    (azure_dialect.PATH, azure(embeds=False)),
+    (re.compile("/studio/v1/chat/completions"), _AI21),
+    (re.compile("/generate(_stream)?"), _TGI),
+    (_FEATURES_PATH, _FEATURES),
+    (re.compile("/rerank"), _TEI),
     (gemini_asking.PATH, _GEMINI),
     (gemini_asking.EMBED_PATH, _GEMINI_VECTORS),
     (re.compile("/v1/responses"), _RESPONSES),

@@ -42,6 +42,7 @@ class Call(msgspec.Struct, kw_only=True):
     headers: dict[str, str]
     body: Any
     at_s: float
+    query: str = ""
     status: int = 200
     chunks_sent: int = 0
     outcome: Outcome = "running"

@@ -77,11 +77,13 @@ class Simulation:
 
         Only calls of a model count for `after_calls` and for the seed; listing models does not.
         """
-        path = urlsplit(request.url).path
+        url = urlsplit(request.url)
+        path = url.path
         call = Call(
             index=self._calls,
             method=request.method,
             path=path,
+            query=url.query,
             headers={name.lower(): value for name, value in request.headers},
             body=_json_or_none(request.body),
             at_s=self.clock.monotonic() - self._started_s,
@@ -127,7 +129,7 @@ class Simulation:
         if self.script.api_key is None:
             return
         bearer = headers.get("authorization", "").removeprefix("Bearer ").strip()
-        sent = headers.get("x-api-key") or headers.get("x-goog-api-key") or bearer
+        sent = _key_in(headers) or bearer
         if not sent:
             raise Refused(401, "You didn't provide an API key. Send it as `Authorization: Bearer YOUR_KEY`.")
         if sent != self.script.api_key:
@@ -193,7 +195,7 @@ class Simulation:
             return _broken_stream(plan, behaviour, dialect) if faulty else plan
         longest = max(each.count for each in replies)
         whole_s = head_s + first_token_s + sum(_gap(behaviour, random) for _ in range(longest - 1))
-        plan = _whole(answer.whole(), head_s=whole_s)
+        plan = _whole(answer.whole(), head_s=whole_s, headers=dialect.headers(asked))
         return _broken_whole(plan, behaviour, dialect) if faulty else plan
 
 
@@ -288,6 +290,13 @@ def _anthropic_card(name: str) -> dict[str, Any]:
 def _is_anthropic(call: Call) -> bool:
     return call.path.startswith("/v1/messages") or (
         call.path.startswith("/v1/models") and "anthropic-version" in call.headers
+    )
+
+
+def _key_in(headers: Mapping[str, str]) -> str | None:
+    """A key where a vendor of its own mind looks for it."""
+    return next(
+        (headers[name] for name in ("x-api-key", "x-goog-api-key", "api-key") if name in headers), None
     )
 
 
