@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from assay.access import Right
 from assay.access.guards import requires
 from assay.calls import Caller
+from assay.calls.limiter import REFUSALS, Limiter
 from assay.calls.metrics import Histogram, Tally
 from assay.gateway.idempotency import Replays
 from assay.snapshot import SnapshotSource
@@ -26,6 +27,7 @@ _STATES = {"closed": 0, "half-open": 1, "open": 2}
 def show_metrics(
     tally: NamedDependency[Tally],
     caller: NamedDependency[Caller],
+    limiter: NamedDependency[Limiter],
     spool: NamedDependency[Spool],
     collector: NamedDependency[Collector],
     snapshot: NamedDependency[SnapshotSource],
@@ -33,7 +35,13 @@ def show_metrics(
 ) -> Response[str]:
     """Counters and gauges for Prometheus. Give its scraper a key of the project
     `default` with the role viewer as bearer token: the figures are of all projects."""
-    lines = [*_calls(tally), *_upstreams(caller), *_kept(replays), *_keeping(spool, collector, snapshot)]
+    lines = [
+        *_calls(tally),
+        *_guards(caller),
+        *_upstreams(caller),
+        *_kept(replays),
+        *_keeping(spool, collector, snapshot),
+    ]
     return Response("\n".join(lines) + "\n", media_type=CONTENT_TYPE)
 
 
@@ -67,6 +75,14 @@ def _calls(tally: Tally) -> Iterator[str]:
     yield from _histogram(name, {}, tally.overhead_s)
 
 
+def _guards(caller: Caller) -> Iterator[str]:
+    name = "assay_guarded_calls_total"
+    yield from _head(name, "counter", "Calls in which a guard found something.")
+    for (model, guard, side, action), count in sorted(caller.guards.counts.items()):
+        labels = {"gen_ai_request_model": model, "guard": guard, "side": side, "action": action}
+        yield _line(name, labels, count)
+
+
 def _upstreams(caller: Caller) -> Iterator[str]:
     conditions = [
         ({"gen_ai_provider_name": provider, "upstream_model": model, "key": str(key)}, state, condition)
@@ -84,6 +100,12 @@ def _kept(replays: Replays) -> Iterator[str]:
     name = "assay_idempotent_replays_total"
     yield from _head(name, "counter", "Requests answered with what was kept under their Idempotency-Key.")
     yield _line(name, {}, replays.replayed)
+
+
+def _refused(limiter: Limiter) -> Iterator[str]:
+    yield from _head("assay_limited_calls_total", "counter", "Calls that a limit or a budget refused.")
+    for what in REFUSALS:
+        yield _line("assay_limited_calls_total", {"limit": what}, limiter.refused[what])
 
 
 def _keeping(spool: Spool, collector: Collector, snapshot: SnapshotSource) -> Iterator[str]:

@@ -44,14 +44,16 @@ class TaskAnswer(msgspec.Struct, kw_only=True):
     name: str
     inputs: tuple[str, ...]
     allow_system: bool
+    guards: list[dict[str, Any]]
     created: str
     variants: list[VariantAnswer]
 
 
 class TaskChange(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `PATCH /api/tasks/{name}`."""
+    """The body of `PATCH /api/tasks/{name}`; what is left out stays. `guards` takes the place of all that there are."""
 
-    allow_system: bool
+    allow_system: bool | None = None
+    guards: list[dict[str, Any]] | None = None
 
 
 _Label = Annotated[str, msgspec.Meta(max_length=256)]
@@ -107,9 +109,13 @@ def change(
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
 ) -> TaskAnswer:
-    """Whether clients may send a system message of their own."""
+    """Whether clients may send a system message of their own, and what looks at the calls."""
     with records.write() as tx:
-        return answer_of(definitions.allow_system(tx, principal.project, name, allowed=data.allow_system))
+        if data.allow_system is not None:
+            definitions.allow_system(tx, principal.project, name, allowed=data.allow_system)
+        if data.guards is not None:
+            definitions.set_guards(tx, principal.project, name, data.guards)
+        return answer_of(definitions.get_task(tx, principal.project, name))
 
 
 @put("/api/tasks/{name:str}/variants/{variant:str}", guards=[requires(Right.EDIT)], sync_to_thread=True)
@@ -166,6 +172,7 @@ def answer_of(task: Task) -> TaskAnswer:
         name=task.name,
         inputs=task.inputs,
         allow_system=task.allow_system,
+        guards=[msgspec.to_builtins(each) for each in task.guards],
         created=rfc3339(task.created_at_ns),
         variants=[variant_of(each) for each in task.variants],
     )

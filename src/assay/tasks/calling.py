@@ -62,7 +62,7 @@ class TaskCalls:
             context, task=name, variant=choice.variant, release_id=choice.release_id
         )
         made = render(variant, given, history, request=request)
-        return Call(endpoint, made, labelled)
+        return Call(endpoint, made, labelled, task.guards)
 
 
 def find_task(snapshot: Snapshot, project: str, name: str) -> CompiledTask:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from assay.catalog.guards import parse_guards
 from assay.errors import BadRequest, Conflict, NotFound
 from assay.kit.clock import SYSTEM, Clock
 from assay.kit.names import check_name
@@ -107,6 +108,14 @@ def allow_system(tx: Connection, project: str, name: str, *, allowed: bool) -> T
     return get_task(tx, project, name)
 
 
+def set_guards(tx: Connection, project: str, name: str, written: Any, *, where: str = "guards") -> Task:
+    """What looks at the calls of the task from now on. Raises `BadRequest` naming the field, e.g. `guards[0].action`."""
+    task = get_task(tx, project, name)
+    store.put_task(tx, msgspec.structs.replace(task, guards=parse_guards(where, written)))
+    touch(tx, PART)
+    return get_task(tx, project, name)
+
+
 def get_task(tx: Connection, project: str, name: str) -> Task:
     """Raises `NotFound`."""
     task = store.find_task(tx, project, name)
@@ -147,13 +156,15 @@ def apply_tasks(
             raise BadRequest(
                 f"{where} has no variants", param=where, hint=f"Write [tasks.{name}] variants.v1 = {{ … }}."
             )
-        unknown = table.keys() - {"variants", "release", "allow_system"}
+        unknown = table.keys() - {"variants", "release", "allow_system", "guards"}
         if unknown:
             raise BadRequest(f"{where} has no {min(unknown)!r}", param=f"{where}.{min(unknown)}")
         for variant, written in table["variants"].items():
             _apply_variant(tx, project, name, variant, written, models)
         if "allow_system" in table:
             allow_system(tx, project, name, allowed=bool(table["allow_system"]))
+        if "guards" in table:
+            set_guards(tx, project, name, table["guards"], where=f"{where}.guards")
 
 
 def _apply_variant(

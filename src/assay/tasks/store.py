@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Row, Table, Text, select
 
+from assay.catalog.guards import GuardRule
 from assay.records import Json, audited, insert_new, metadata, upsert
 from assay.tasks.types import Task, Variant, VariantSpec
 
@@ -16,7 +17,8 @@ tasks = Table(
     Column("name", Text, primary_key=True),
     Column("allow_system", Boolean, nullable=False),
     Column("created_at_ns", BigInteger, nullable=False),
-    info=audited("task", subject=("name",), shows=("allow_system",)),
+    Column("guards", Json(tuple[GuardRule, ...]), nullable=False),
+    info=audited("task", subject=("name",), shows=("allow_system", "guards")),
 )
 variants = Table(
     "task_variants",
@@ -34,9 +36,9 @@ variants = Table(
 
 
 def put_task(tx: Connection, task: Task) -> None:
-    """Make it, or change whether it allows system messages."""
+    """Make it, or change what may be changed of it."""
     row = {name: value for name, value in msgspec.structs.asdict(task).items() if name != "variants"}
-    upsert(tx, tasks, row, update=["allow_system"])
+    upsert(tx, tasks, row, update=["allow_system", "guards"])
 
 
 def add_variant(tx: Connection, variant: Variant) -> bool:

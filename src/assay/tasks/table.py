@@ -6,6 +6,8 @@ import msgspec
 from msgspec import Raw
 from sqlalchemy import Connection
 
+from assay.calls.guards import make_guards
+from assay.calls.types import Guard
 from assay.prompts import CompiledPrompt, compile_prompt
 from assay.snapshot import Part
 from assay.tasks import store
@@ -25,10 +27,11 @@ class CompiledVariant(NamedTuple):
 
 
 class CompiledTask(NamedTuple):
-    """A task with its variants by name."""
+    """A task with its variants by name, and its guards ready to look."""
 
     task: Task
     variants: dict[str, CompiledVariant]
+    guards: tuple[Guard, ...] = ()
 
 
 Table = dict[tuple[str, str], CompiledTask]
@@ -43,7 +46,7 @@ def compile_variant(variant: Variant) -> CompiledVariant:
 def _load(tx: Connection) -> Table:
     return {
         (task.project, task.name): CompiledTask(
-            task, {each.name: compile_variant(each) for each in task.variants}
+            task, {each.name: compile_variant(each) for each in task.variants}, make_guards(task.guards)
         )
         for task in store.list_tasks(tx)
     }
