@@ -17,7 +17,7 @@ from assay.errors import BadRequest
 from assay.kit.names import check_name
 from assay.providers.profiles import known_address
 from assay.providers.registry import known_types
-from assay.providers.types import ProviderConfig
+from assay.providers.types import SECRET_OPTIONS, ProviderConfig
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +148,11 @@ def _provider(name: str, table: Any, sources: _Sources) -> ProviderConfig:
             param=f"{where}.base_url",
         )
     keys = _keys(f"{where}.api_key", plain.get("api_key"), sources)
+    secrets = {
+        option: sources.secret(f"{where}.{option}", plain[option])
+        for option in SECRET_OPTIONS
+        if option in plain
+    }
     return ProviderConfig(
         name=name,
         type=plain["type"],
@@ -155,7 +160,8 @@ def _provider(name: str, table: Any, sources: _Sources) -> ProviderConfig:
         api_key=keys[0] if keys else None,
         more_keys=keys[1:],
         options={
-            option: value for option, value in plain.items() if option not in ("type", "base_url", "api_key")
+            **{name: value for name, value in plain.items() if name not in ("type", "base_url", "api_key")},
+            **secrets,
         },
     )
 

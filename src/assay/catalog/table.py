@@ -19,6 +19,7 @@ _OWN_NAMES: Mapping[str, str] = {
     "anthropic": "anthropic",
     "cohere": "cohere",
     "gemini": "google",
+    "bedrock": "aws",
 }
 """Provider types whose `base_url` may be left out → vendor in the table."""
 

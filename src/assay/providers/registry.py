@@ -13,7 +13,7 @@ from typing import cast
 import msgspec
 
 from assay.errors import BadRequest, UpstreamDown
-from assay.providers.types import Provider, ProviderConfig, Transport
+from assay.providers.types import SECRET_OPTIONS, Provider, ProviderConfig, Transport
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ BUILT_IN: Mapping[str, Build] = {
     "ai21": _from("assay.providers.ai21"),
     "anthropic": _from("assay.providers.anthropic"),
     "cohere": _from("assay.providers.cohere"),
+    "bedrock": _from("assay.providers.bedrock"),
     "gemini": _from("assay.providers.gemini"),
     "huggingface": _from("assay.providers.huggingface"),
     "simulated": _from("assay.providers.simulated"),
@@ -89,8 +90,8 @@ class Providers:
     def renew(self, is_about: Callable[[str], bool]) -> None:
         """Build every provider anew that has such a key; calls that run go on with the one they began with."""
         for name, config in self._configs.items():
-            for at, text in enumerate(config.keys):
-                if text is not None and is_about(text):
+            for at in range(len(config.keys)):
+                if any(is_about(text) for text in config.secrets(at)):
                     try:
                         self._build(name, at)
                     except UpstreamDown:
@@ -117,6 +118,10 @@ class Providers:
                 hint=f"Known: {', '.join(sorted(known_types))}.",
             )
         revealed = self._reveal(config.keys[key])
-        keyed = msgspec.structs.replace(config, api_key=revealed, more_keys=())
+        options = {
+            option: self._reveal(value) if option in SECRET_OPTIONS and isinstance(value, str) else value
+            for option, value in config.options.items()
+        }
+        keyed = msgspec.structs.replace(config, api_key=revealed, more_keys=(), options=options)
         built = self._built[name, key] = known_types[config.type](keyed, self._transport)
         return built

@@ -155,6 +155,10 @@ async def probed(transport: Transport, url: str, headers: tuple[tuple[str, str],
     return Probe(response.status, response.headers.get("date"))
 
 
+SECRET_OPTIONS = ("access_key_id", "secret_access_key", "session_token")
+"""Options that are no less secret than `api_key`: in a configuration they may refer to where the secret is kept, too."""
+
+
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A `[providers.<name>]` table. `options` holds what only this type knows, `more_keys` what `api_key` names after the
     first."""
@@ -170,3 +174,8 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
     def keys(self) -> tuple[str | None, ...]:
         """Every key that a request may carry; one that is None for a provider that wants none."""
         return (self.api_key, *self.more_keys)
+
+    def secrets(self, key: int) -> tuple[str, ...]:
+        """What the provider with that key has of secrets, as the configuration says it."""
+        options = [self.options.get(name) for name in SECRET_OPTIONS]
+        return tuple([text for text in (self.keys[key], *options) if isinstance(text, str)])

@@ -10,31 +10,21 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
-from msgspec.structs import replace
+from msgspec import Raw
 
 from assay.errors import Untranslatable
-from assay.wire.anthropic import decode_block
 from assay.wire.anthropic_turns import encode_tool, encode_turns
-from assay.wire.messages import Message, Part, ReasoningPart, ToolCall
-from assay.wire.openai_chat import UNREADABLE
 from assay.wire.requests import ChatRequest, Fields
+from assay.wire.thinking import with_thinking
 
 _NULL = Raw(b"null")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-class _Beside(Struct, frozen=True):
-    thinking_blocks: list[Raw] | None = None
-
-
-_beside = msgspec.json.Decoder(_Beside)
-
-
 def as_messages_fields(request: ChatRequest, *, max_tokens: int) -> Fields:
     """`max_tokens` is for a client that gave none: the format demands one."""
-    turns = encode_turns([_with_thinking(message) for message in request.messages])
+    turns = encode_turns([with_thinking(message) for message in request.messages])
     made: dict[str, Any] = {"max_tokens": max_tokens, "messages": turns.messages}
     if turns.system is not None:
         made["system"] = turns.system
@@ -62,20 +52,6 @@ _HERE = frozenset(
         *("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "prediction"),
     )
 )
-
-
-def _with_thinking(message: Message) -> Message:
-    """Signed thinking that a client sends back beside a message takes the place of what the message says of it."""
-    if message.role != "assistant" or message.raw is None or b"thinking_blocks" not in bytes(message.raw):
-        return message
-    try:
-        blocks = _beside.decode(message.raw).thinking_blocks or []
-    except UNREADABLE:
-        return message
-    made = [decode_block(raw, "thinking_blocks") for raw in blocks]
-    thoughts: list[Part] = [block for block in made if not isinstance(block, ToolCall | Message)]
-    words = [part for part in message.parts if not isinstance(part, ReasoningPart)]
-    return replace(message, parts=(*thoughts, *words))
 
 
 def _tools(request: ChatRequest) -> list[Any]:

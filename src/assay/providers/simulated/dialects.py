@@ -13,6 +13,8 @@ from assay.providers.simulated import (
     azure_dialect,
     cohere_asking,
     cohere_saying,
+    converse_asking,
+    converse_saying,
     embedding,
     gemini_asking,
     gemini_saying,
@@ -344,6 +346,24 @@ _TEI = Dialect(
     vectors=lambda asked, _: ranking.bare_answer(asked),
 )
 
+# --- Bedrock's ---
+
+
+def _converse_answer(
+    asked: Asked, replies: Sequence[Reply], moment: Moment
+) -> converse_saying.ConverseAnswer:
+    return converse_saying.ConverseAnswer(asked=asked, reply=replies[0], behaviour=moment.behaviour)
+
+
+_CONVERSE = Dialect(
+    parse=lambda call, body: converse_asking.parse_converse(call.path, body),
+    error=lambda status, message, _: converse_asking.converse_error(status, message),
+    answer=_converse_answer,
+    failed=converse_saying.failed(),
+    malformed=converse_saying.malformed(),
+    stream_type=converse_saying.STREAM_TYPE,
+)
+
 DIALECTS: tuple[tuple[re.Pattern[str], Dialect], ...] = (
     (re.compile("/v1/chat/completions"), openai("chat")),
     (re.compile("/v1/completions"), openai("completions")),
@@ -359,6 +379,7 @@ DIALECTS: tuple[tuple[re.Pattern[str], Dialect], ...] = (
     (re.compile("/generate(_stream)?"), _TGI),
     (_FEATURES_PATH, _FEATURES),
     (re.compile("/rerank"), _TEI),
+    (converse_asking.PATH, _CONVERSE),
     (gemini_asking.PATH, _GEMINI),
     (gemini_asking.EMBED_PATH, _GEMINI_VECTORS),
     (re.compile("/v1/responses"), _RESPONSES),

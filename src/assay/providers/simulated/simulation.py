@@ -1,5 +1,6 @@
 """The simulated provider itself: requests in, plans out. Pure but for its call counter, its log and its clock."""
 
+import re
 from collections import deque
 from collections.abc import Mapping
 from email.utils import formatdate
@@ -11,7 +12,7 @@ import msgspec
 
 from assay.errors import BadRequest
 from assay.kit.clock import SYSTEM, Clock
-from assay.providers.simulated import gemini_saying
+from assay.providers.simulated import converse_saying, gemini_saying
 from assay.providers.simulated.asking import Asked, Refused
 from assay.providers.simulated.behaviour import Behaviour, Script, draw
 from assay.providers.simulated.dialects import OVERLOADED, Dialect, Moment, counted, dialect_at
@@ -26,6 +27,8 @@ DEFAULT_MODEL = "simulated-1"
 LOG_LENGTH = 10_000
 COUNT_PATH = "/v1/messages/count_tokens"
 GEMINI_MODELS_PATH = "/v1beta/models"
+BEDROCK_MODELS_PATH = "/foundation-models"
+_SIGNED_BY = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/")
 _MESSAGES = {
     401: ("Incorrect API key provided.", "invalid_api_key"),
     403: ("You are not allowed to use this model.", None),
@@ -104,6 +107,8 @@ class Simulation:
         if call.path == GEMINI_MODELS_PATH and call.method == "GET":
             names = self.script.models or (DEFAULT_MODEL,)
             return _whole(gemini_saying.models(names), head_s=0.0)
+        if call.path == BEDROCK_MODELS_PATH and call.method == "GET":
+            return _whole(converse_saying.models(self.script.models or (DEFAULT_MODEL,)), head_s=0.0)
         if call.path == COUNT_PATH and call.method == "POST":
             asked = parse_messages(body, call.headers, counting=True)
             return _whole(msgspec.json.encode({"input_tokens": counted(asked)}), head_s=0.0)
@@ -130,6 +135,10 @@ class Simulation:
             return
         bearer = headers.get("authorization", "").removeprefix("Bearer ").strip()
         sent = _key_in(headers) or bearer
+        if signed := _SIGNED_BY.match(
+            bearer
+        ):  # by one of AWS's pairs of keys, of which the first names the other
+            sent = self.script.api_key if signed[1] == self.script.api_key.partition(":")[0] else signed[1]
         if not sent:
             raise Refused(401, "You didn't provide an API key. Send it as `Authorization: Bearer YOUR_KEY`.")
         if sent != self.script.api_key:
