@@ -35,11 +35,14 @@ KEPT = {
     "eval_results": "What came of each case: output, scores, or why there is none.",
     "eval_cache": "Answers that a later run with exactly the same question takes.",
     "eval_comparisons": "Two runs, case by case, with their verdicts.",
+    "limits": "What projects, keys, users and tags may ask for and spend.",
+    "spent": "What was spent under each budget up to a moment; written by the server.",
     "decisions": "Verdicts and acts that changed something. The database refuses to update or delete them.",
     "jobs": "Background work: what, how far, how it ended.",
     "retention": "How long a project keeps messages and rows of its spans, and whether imports are treated alike.",
     "secrets": "Secrets of the server, such as keys of providers; `sealed` is the encrypted value.",
     "job_lines": "The newest lines of a job's log.",
+    "files": "Uploaded and made files; their content lies in the data directory.",
     "responses": "Answers of the Responses API that their clients had kept, each pointing to the one before.",
 }
 """What a row of each table is."""

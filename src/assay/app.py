@@ -27,7 +27,7 @@ from assay.access.limits import LIMITS
 from assay.access.signing import SignIn
 from assay.audit import api as audit_api
 from assay.audit import pages as audit_pages
-from assay.calls import Caller, limits_api
+from assay.calls import Caller, limits_api, limits_pages
 from assay.calls.cache_log import CacheLog
 from assay.calls.cache_shelf import Shelf
 from assay.calls.guards import Guards
@@ -46,6 +46,7 @@ from assay.evals import KIND as EVAL_RUN
 from assay.evals import EvalRuns
 from assay.evals import api as evals_api
 from assay.evals import pages as evals_pages
+from assay.files import Files
 from assay.gateway import Gateway
 from assay.gateway.idempotency import Replays
 from assay.jobs import Jobs, Schedule
@@ -106,6 +107,7 @@ ROOMS = (
     "access",
     "secrets",
     "audit",
+    "calls",
     "traces",
     "catalog",
     "playground",
@@ -238,13 +240,19 @@ class Assay:
             page=lambda arguments: f"/runs/{arguments['run_id']}",
         )
         self.responses = ResponseShelf(self.records, keeps=settings.content == "full")
+        self.files = Files(
+            settings.data_path / "files",
+            self.records,
+            max_file_mb=settings.max_file_mb,
+            max_project_mb=settings.max_project_files_mb,
+        )
         self.upkeep = upkeep.Upkeep(
             self.records,
             self.span_store,
             self.spool,
             self.collector,
             settings,
-            also=(self.responses,),
+            also=(self.responses, self.files),
         )
         self.jobs.register(upkeep.KIND, self.upkeep.run)
         self.jobs.register(upkeep.PURGE, self.upkeep.purge)
@@ -276,6 +284,7 @@ class Assay:
             snapshot=self.snapshot,
             max_body_bytes=max_body_bytes,
             responses=self.responses,
+            files=self.files,
             replays=self.replays,
             overhead_s=self.tally.overhead_s,
         )
@@ -419,6 +428,7 @@ HANDLERS = [
     *evals_pages.handlers,
     *jobs_api.handlers,
     *limits_api.handlers,
+    *limits_pages.handlers,
     *jobs_pages.handlers,
     *operations_api.handlers,
     *playground_api.handlers,

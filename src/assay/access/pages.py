@@ -13,9 +13,10 @@ from litestar.response import Redirect
 from assay.access import sessions
 from assay.access.guards import NEW_PASSWORD, person, requires
 from assay.access.keys import create_key, list_keys, revoke_key
+from assay.access.limits import list_limits
 from assay.access.logins import SESSIONS
 from assay.access.signing import SignIn, session_cookie, visit_of
-from assay.access.types import Key, Principal, Role
+from assay.access.types import Key, Limit, Per, Principal, Role
 from assay.errors import AssayError, BadRequest, Forbidden, RateLimited
 from assay.records import Records
 from assay.settings import Settings
@@ -58,6 +59,7 @@ class KeysContext(msgspec.Struct):
     """What `access/keys.html` shows. `made` is a key just created and its secret, shown this once."""
 
     keys: list[Key]
+    limits: dict[str, Limit]
     next: str | None
     roles: list[Role]
     made: tuple[Key, str] | None
@@ -202,7 +204,12 @@ def _keys_page(
 ) -> Response[str]:
     with records.read() as tx:
         page = list_keys(tx, principal.project, cursor=cursor)
-    context = KeysContext(keys=page.items, next=page.next, roles=list(Role), made=made, problem=problem)
+        limits = {
+            one.name: one for one in list_limits(tx, principal.project) if one.per is Per.KEY and one.name
+        }
+    context = KeysContext(
+        keys=page.items, limits=limits, next=page.next, roles=list(Role), made=made, problem=problem
+    )
     return shell.page(
         request, "access/keys.html", context, title="Keys", status=problem.status if problem else 200
     )

@@ -84,7 +84,14 @@ class Caller:
         ledger.answered(response)
         kept = await self._sink.keep(ledger.settle())
         assert ledger.span is not None
-        return Answer(response=response, span=ledger.span, upstream_ns=ledger.upstream_ns, kept=kept)
+        assert ledger.target is not None
+        return Answer(
+            response=response,
+            span=ledger.span,
+            upstream_ns=ledger.upstream_ns,
+            model=ledger.target.model.name,
+            kept=kept,
+        )
 
     async def stream(self, call: Call) -> StreamingAnswer:
         """An answer whose first output has come; until then another target may take over. Raises like `complete`."""
@@ -141,9 +148,9 @@ class Caller:
         """The account of a call that may be made: its span can be kept, and every limit allows it."""
         self._sink.admit()
         ledger = account(call, self._clock, self._prices, keep_content=self._keep_content)
+        ledger.watch = self.guards.watch(call, trace_id=ledger.trace_id, span_id=ledger.span_id)
         if self.limiter is not None:
             ledger.reservation = self.limiter.reserve(call)
-        ledger.watch = self.guards.watch(call, trace_id=ledger.trace_id, span_id=ledger.span_id)
         return ledger
 
     async def _answered(self, ledger: Ledger, attempt: Try[T]) -> T:

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 WARNS_AT = 0.8
 """The share of a budget from which on people are told."""
+REFUSALS = ("requests", "tokens", "concurrent", "usd", "price")
+"""What refuses a call: a limit, the money of a budget, or a price that is not known."""
 MOST_METERS = 100_000
 """Users and tags are named by clients: before there are more meters than this, idle ones are dropped."""
 _FORGOTTEN = 10_000
@@ -84,7 +86,7 @@ class Limiter:
     ) -> None:
         self.refused: Counter[str] = Counter()
         self._snapshot = snapshot
-        self._models = models
+        self.models = models
         self._prices = prices
         self._clock = clock
         self._assumed = assumed_output_tokens
@@ -284,7 +286,7 @@ class Limiter:
         )
 
     def _dearest(self, call: Call, most: Reserve) -> Decimal:
-        found = dearest(self._models, call.request.model, self._prices, most)
+        found = dearest(self.models, call.request.model, self._prices, most)
         if isinstance(found, str):
             self.refused["price"] += 1
             raise Forbidden(

@@ -55,11 +55,13 @@ class Guard(Protocol):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer with what it took. `kept` is False when the span could not be written in time."""
+    """A whole answer with what it took. `model` is the one of the catalogue that answered: the one that was asked for, a
+    fallback or a cheaper one. `kept` is False when the span could not be written in time."""
 
     response: Response
     span: Span
     upstream_ns: int
+    model: str
     kept: bool = True
 
     @property

@@ -11,10 +11,12 @@ from assay.calls import Call, Caller
 from assay.calls.cache_shelf import Shelf
 from assay.calls.metrics import OVERHEAD_S, Histogram
 from assay.errors import AssayError, MethodNotAllowed, NotFound
+from assay.files import Files
 from assay.gateway import idempotency
 from assay.gateway.calling import check_may_call, context_of, label, label_cost, trailer
 from assay.gateway.embeddings import Embeddings
 from assay.gateway.exchange import AsgiExchange, Departure, Exchange, Receive, Scope, Send
+from assay.gateway.files import FilesApi
 from assay.gateway.messages import Messages, model_card, model_page
 from assay.gateway.moderations import Moderations
 from assay.gateway.origin import Origin, read_origin
@@ -51,6 +53,7 @@ class Gateway:
         snapshot: SnapshotSource,
         max_body_bytes: int,
         responses: ResponseShelf,
+        files: Files,
         replays: idempotency.Replays | None = None,
         overhead_s: Histogram | None = None,
     ) -> None:
@@ -75,8 +78,12 @@ class Gateway:
             "/v1/responses": ("POST", stored.create),
             "/v1/models": ("GET", self._models),
         }
+        files_api = FilesApi(files)
         self.resources = Resources(
             {
+                "/v1/files": {"GET": files_api.index, "POST": files_api.create},
+                "/v1/files/{file_id}": {"GET": files_api.show, "DELETE": files_api.remove},
+                "/v1/files/{file_id}/content": {"GET": files_api.content},
                 "/v1/responses/{response_id}": {"GET": stored.show, "DELETE": stored.remove},
                 "/v1/responses/{response_id}/input_items": {"GET": stored.items},
                 "/v1/responses/{response_id}/cancel": {"POST": stored.cancel},
@@ -148,7 +155,7 @@ class Gateway:
             call.context,
             span.trace_id,
             answer.upstream_ns,
-            model=span.model or "",
+            model=answer.model,
             kept=answer.kept,
         )
         label_cost(exchange, span)

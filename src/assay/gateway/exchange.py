@@ -74,7 +74,7 @@ class Exchange(ABC):
                 raise BadRequest("The client left before its body was complete")
             parts += message.get("body", b"")
         if message.get("more_body") or len(parts) > limit:
-            await self._drain(message)
+            await self.drain(message)
             raise TooLarge(
                 f"The body is larger than {limit / 2**20:g} MiB",
                 hint="Send less, or raise the setting max_body_mb.",
@@ -91,6 +91,11 @@ class Exchange(ABC):
         """The head of a streamed answer."""
         self.started = True
         await self._begin(200, [*EVENTS, *self.out])
+
+    async def start(self, content_type: bytes) -> None:
+        """The head of an answer of another kind, whose pieces follow."""
+        self.started = True
+        await self._begin(200, [(b"content-type", content_type), *self.out])
 
     @abstractmethod
     async def receive(self) -> Message:
@@ -114,7 +119,8 @@ class Exchange(ABC):
     @abstractmethod
     async def _begin(self, status: int, headers: Headers) -> None: ...
 
-    async def _drain(self, message: Message) -> None:
+    async def drain(self, message: Message) -> None:
+        """Read on and throw away, so that a client whose body is too large hears of it."""
         try:
             async with asyncio.timeout(DRAIN_S):
                 while message.get("more_body"):

@@ -85,7 +85,7 @@ class Messages:
             call.context,
             span.trace_id,
             answer.upstream_ns,
-            model=span.model or "",
+            model=answer.model,
             kept=answer.kept,
         )
         label_cost(exchange, span)

@@ -3,11 +3,12 @@
 OpenAI's is `{"error": {"message", "type", "param", "code"}}`; Anthropic's `{"type": "error", "error": {"type", "message"}}`.
 """
 
+import math
 from typing import Any
 
 import msgspec
 
-from assay.errors import AssayError, RateLimited, Upstream, UpstreamRefused
+from assay.errors import AssayError, BudgetSpent, RateLimited, Upstream, UpstreamRefused
 from assay.gateway.exchange import Exchange
 from assay.wire.anthropic_answers import decode_error, error_type
 from assay.wire.openai_chat import UNREADABLE
@@ -61,7 +62,9 @@ async def refuse(exchange: Exchange, error: AssayError) -> None:
         return
     retry_after_s = error.retry_after_s if isinstance(error, RateLimited | Upstream) else None
     if retry_after_s is not None:
-        exchange.out.append((b"retry-after", str(max(round(retry_after_s), 0)).encode()))
+        exchange.out.append((b"retry-after", str(max(math.ceil(retry_after_s), 0)).encode()))
+    if isinstance(error, BudgetSpent):
+        exchange.out.append((b"x-should-retry", b"false"))  # the SDKs of OpenAI and Anthropic heed it
     if exchange.trace_id is not None:
         for name in (b"x-assay-trace-id", b"request-id") if anthropic else (b"x-assay-trace-id",):
             if not any(name == sent for sent, _ in exchange.out):

@@ -117,7 +117,7 @@ class Responses:
             call.context,
             span.trace_id,
             answer.upstream_ns,
-            model=span.model or "",
+            model=answer.model,
             kept=answer.kept,
         )
         label_cost(exchange, span)
