@@ -28,6 +28,7 @@ from assay.access.signing import SignIn
 from assay.audit import api as audit_api
 from assay.audit import pages as audit_pages
 from assay.calls import Caller, limits_api, limits_pages
+from assay.calls.cache import AnswerCache
 from assay.calls.cache_log import CacheLog
 from assay.calls.cache_shelf import Shelf
 from assay.calls.guards import Guards
@@ -192,6 +193,7 @@ class Assay:
             min_free_bytes=int(settings.min_free_disk_mb * _MIB),
         )
         self.kept_answers = self._shelf("replays")
+        self.cache = AnswerCache(self._shelf("cache"))
         self.span_store = DuckDBStore(data / "spans.duckdb", before_upgrade=upgrade.before_spans)
         if upgrade.done:
             log.warning("What an earlier release kept is in this one's form now: %s", upgrade.done)
@@ -223,6 +225,7 @@ class Assay:
             keep_content=settings.content == "full",
             limiter=self.limiter,
             guards=Guards(self.catalog.models, self.config.guards),
+            cache=self.cache,
         )
         self.task_calls = TaskCalls(ReleaseChooser())
         self._prepare_jobs()
@@ -328,6 +331,7 @@ class Assay:
                 "tally": self.tally,
                 "replays": self.replays,
                 "limiter": self.limiter,
+                "answer_cache": self.cache,
                 "task_calls": self.task_calls,
                 "jobs": self.jobs,
                 "catalog": self.catalog,
@@ -361,6 +365,7 @@ class Assay:
 
     def _close(self) -> None:
         for name, close in (
+            ("cache", "close"),
             ("collector", "stop"),
             ("spool", "close"),
             ("span_store", "close"),

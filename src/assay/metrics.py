@@ -3,7 +3,7 @@
 The calls are counted by `assay.calls.metrics.Tally`; the rest is read where it is when somebody asks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from litestar import Response, get
 from litestar.di import NamedDependency
@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from assay.access import Right
 from assay.access.guards import requires
 from assay.calls import Caller
+from assay.calls.cache import AnswerCache
 from assay.calls.limiter import REFUSALS, Limiter
 from assay.calls.metrics import Histogram, Tally
 from assay.gateway.idempotency import Replays
@@ -32,6 +33,7 @@ def show_metrics(
     collector: NamedDependency[Collector],
     snapshot: NamedDependency[SnapshotSource],
     replays: NamedDependency[Replays],
+    answer_cache: NamedDependency[AnswerCache],
 ) -> Response[str]:
     """Counters and gauges for Prometheus. Give its scraper a key of the project
     `default` with the role viewer as bearer token: the figures are of all projects."""
@@ -39,7 +41,7 @@ def show_metrics(
         *_calls(tally),
         *_guards(caller),
         *_upstreams(caller),
-        *_kept(replays),
+        *_kept(replays, answer_cache),
         *_keeping(spool, collector, snapshot),
     ]
     return Response("\n".join(lines) + "\n", media_type=CONTENT_TYPE)
@@ -96,7 +98,24 @@ def _upstreams(caller: Caller) -> Iterator[str]:
         yield _line("assay_upstream_in_flight", labels, condition.in_flight)
 
 
-def _kept(replays: Replays) -> Iterator[str]:
+def _kept(replays: Replays, cache: AnswerCache) -> Iterator[str]:
+    saved = {model: float(amount) for model, amount in cache.saved_usd.items()}
+    counters: tuple[tuple[str, str, Mapping[str, float]], ...] = (
+        ("assay_cache_hits_total", "Calls that the cache answered.", cache.hits),
+        ("assay_cache_misses_total", "Calls for which it had no answer.", cache.misses),
+        ("assay_cache_saved_usd_total", "What the answers had cost when a model gave them.", saved),
+    )
+    for name, text, counts in counters:
+        yield from _head(name, "counter", text)
+        for model, value in sorted(counts.items()):
+            yield _line(name, {"gen_ai_request_model": model}, value)
+    for name, text, size in (
+        ("assay_cache_memory_bytes", "Bytes of cached answers in memory.", cache.shelf.memory_bytes),
+        ("assay_cache_disk_bytes", "Bytes of cached answers on the disk.", cache.shelf.disk_bytes),
+    ):
+        if size is not None:
+            yield from _head(name, "gauge", text)
+            yield _line(name, {}, size)
     name = "assay_idempotent_replays_total"
     yield from _head(name, "counter", "Requests answered with what was kept under their Idempotency-Key.")
     yield _line(name, {}, replays.replayed)

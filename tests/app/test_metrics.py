@@ -19,6 +19,10 @@ base_url = "{url}"
 route = [{{ provider = "upstream", model = "up" }}]
 price = {{ input_usd_per_mtok = 1, output_usd_per_mtok = 2 }}
 retries = 1
+[models.cached]
+route = [{{ provider = "upstream", model = "up" }}]
+price = {{ input_usd_per_mtok = 1, output_usd_per_mtok = 2 }}
+cache = {{ ttl_s = 60 }}
 [models.unpriced]
 route = [{{ provider = "upstream", model = "up" }}]
 """
@@ -66,6 +70,28 @@ def test_calls_are_counted_as_their_spans_say(start_assay: Callable[..., Any]) -
     assert value(found["assay_spool_healthy"], "assay_spool_healthy") == 1
     assert value(found["assay_breaker_state"], "assay_breaker_state", upstream_model="up") == 0
     assert anonymous.status_code == 401
+
+
+def test_what_the_cache_answers_is_counted_and_is_no_duration(start_assay: Callable[..., Any]) -> None:
+    with SimulatedServer(Script(answer="echo")) as upstream:
+        server = start_assay(CONFIG.format(url=upstream.url)).ready()
+        body = {"model": "cached", "messages": [{"role": "user", "content": "one two"}]}
+        for _ in range(3):
+            server.http.post("/v1/chat/completions", json=body, headers={"idempotency-key": "a"})
+            server.http.post("/v1/chat/completions", json=body).raise_for_status()
+        found = scraped(server)
+    cached = {"gen_ai_request_model": "cached"}
+    assert value(found["assay_cache_hits"], "assay_cache_hits_total", **cached) == 3
+    assert value(found["assay_cache_misses"], "assay_cache_misses_total", **cached) == 1
+    cost = value(found["assay_cost_usd"], "assay_cost_usd_total", gen_ai_provider_name="upstream", **cached)
+    saved = value(found["assay_cache_saved_usd"], "assay_cache_saved_usd_total", **cached)
+    assert saved == pytest.approx(3 * cost)
+    assert value(found["assay_idempotent_replays"], "assay_idempotent_replays_total") == 2
+    assert value(found["assay_cache_memory_bytes"], "assay_cache_memory_bytes") > 0
+    durations = found["gen_ai_client_operation_duration_seconds"]
+    name = "gen_ai_client_operation_duration_seconds_count"
+    assert value(durations, name, gen_ai_provider_name="upstream", **cached) == 1
+    assert value(durations, name, gen_ai_provider_name="", **cached) == 0
 
 
 def test_a_histogram_counts_at_or_below_each_bound() -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from assay.calls import Call, CallContext, Caller
+from assay.calls.cache import AnswerCache
+from assay.calls.cache_shelf import Shelf
 from assay.catalog.models import parse_model
 from assay.catalog.prices import PriceBook
 from assay.errors import Unavailable
@@ -69,6 +71,7 @@ class Pipeline:
             "spare": parse_model("spare", {"route": [{"provider": "b", "model": "up-b"}], "retries": 0}),
         }
         self.sink = Kept()
+        self.cache = AnswerCache(Shelf(memory_bytes=1 << 20, clock=self.clock), clock=self.clock)
         self.caller = Caller(
             models=self.models,
             providers=self,  # type: ignore[arg-type]
@@ -76,6 +79,7 @@ class Pipeline:
             sink=self.sink,
             clock=self.clock,
             draw=lambda: 0.5,
+            cache=self.cache,
         )
 
     def get(self, name: str, key: int = 0) -> OpenAIProvider:

@@ -133,3 +133,4 @@ def test_only_who_may_spend_sees_the_test_call(server: Any) -> None:
 )
 def test_the_state_of_a_model_is_its_share_of_failures(calls: int, errors: int, state: str) -> None:
     assert state_of(Traffic(calls=calls, errors=errors)) == state
+    assert state_of(Traffic(calls=calls + 50, cached=50, errors=errors)) == state, "hits hide no failure"

@@ -25,6 +25,11 @@ base_url = "http://127.0.0.1:1/v1"
 route = [{{ provider = "upstream", model = "upstream-name" }}]
 retries = 0
 price = {{ input_usd_per_mtok = 0.15, output_usd_per_mtok = 0.60 }}
+[models.cached]
+route = [{{ provider = "upstream", model = "upstream-name" }}]
+retries = 0
+price = {{ input_usd_per_mtok = 0.15, output_usd_per_mtok = 0.60 }}
+cache = {{ ttl_s = 600 }}
 [models.unpriced]
 route = [{{ provider = "upstream", model = "upstream-name" }}]
 retries = 0

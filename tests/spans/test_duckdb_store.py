@@ -239,6 +239,21 @@ def test_traffic_counts_model_calls_and_sums_money_exactly(store: DuckDBStore, m
     assert [(group.value, group.traffic.calls) for group in by_model] == [("b", 6), ("a", 5)]
 
 
+def test_answers_from_the_cache_count_and_are_no_latency(store: DuckDBStore, make_span: Any) -> None:
+    for at, cache in enumerate((None, "miss", "hit", "hit")):
+        took_ns = 1_000_000 if cache == "hit" else 100_000_000
+        begin_ns = AT_NS + at
+        _keep(
+            store,
+            make_span(
+                cache=cache, start_ns=begin_ns, end_ns=begin_ns + took_ns, first_output_ns=begin_ns + took_ns
+            ),
+        )
+    total = store.traffic(EVERYTHING)
+    assert (total.calls, total.cached) == (4, 2)
+    assert (total.p50_ms, total.p95_ms, total.first_output_p50_ms) == (100, 100, 100)
+
+
 def test_traffic_without_calls_is_all_zero(store: DuckDBStore) -> None:
     assert store.traffic(EVERYTHING).calls == 0
     assert store.traffic(EVERYTHING).cost_usd == 0

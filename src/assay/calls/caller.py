@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from random import Random
 from typing import Any, TypeVar
 
+from assay.calls.cache import AnswerCache
+from assay.calls.cache_rules import CacheOutcome
+from assay.calls.cached_answers import CachedAnswer
 from assay.calls.counting import TokenCount, count_at
 from assay.calls.embedding import EmbeddingLedger, embed_at
 from assay.calls.formats import speaking
@@ -31,7 +34,8 @@ from assay.catalog.prices import PriceBook
 from assay.errors import AssayError, GuardBlocked, Untranslatable, Upstream, UpstreamTimeout
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.registry import Providers
-from assay.providers.types import Provider, ProviderRequest
+from assay.providers.types import Provider, ProviderRequest, Timeouts
+from assay.wire.embeddings import EmbeddingResponse
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.spans import Span
 
@@ -43,6 +47,7 @@ MAX_EARLY_EVENTS = 64
 
 Opened = tuple[AsyncIterator[StreamEvent], list[StreamEvent]]
 Try = Callable[[Provider, ProviderRequest, Ledger], Awaitable[T]]
+Recall = Callable[[CachedAnswer, Call], T]
 
 
 class Caller:
@@ -60,6 +65,7 @@ class Caller:
         draw: Callable[[], float] | None = None,
         limiter: Limiter | None = None,
         guards: Guards | None = None,
+        cache: AnswerCache | None = None,
     ) -> None:
         self.models = models
         self._providers = providers
@@ -71,6 +77,7 @@ class Caller:
         self.health = Health(clock, self._draw)
         self.limiter = limiter
         self.guards = guards or Guards(models)
+        self.cache = cache
 
     async def complete(self, call: Call) -> Answer:
         """The whole answer.
@@ -79,24 +86,24 @@ class Caller:
         is strict and nothing can be kept, `GuardBlocked` when a guard objects to what is asked or answered.
         """
         ledger = self._open(call, Ledger)
-        response = await self._answered(ledger, _complete)
+        response = await self._answered(ledger, _complete, _retold)
         self.health.completes(ledger.condition)
         ledger.answered(response)
         kept = await self._sink.keep(ledger.settle())
         assert ledger.span is not None
-        assert ledger.target is not None
         return Answer(
             response=response,
             span=ledger.span,
             upstream_ns=ledger.upstream_ns,
-            model=ledger.target.model.name,
+            model=call.request.model if ledger.target is None else ledger.target.model.name,
             kept=kept,
+            cache=_outcome(ledger),
         )
 
     async def stream(self, call: Call) -> StreamingAnswer:
         """An answer whose first output has come; until then another target may take over. Raises like `complete`."""
         ledger = self._open(call, Ledger)
-        iterator, early = await self._answered(ledger, _open_stream)
+        iterator, early = await self._answered(ledger, _open_stream, _retold_as_stream)
         return _Stream(ledger, iterator, early, self._sink, self.health)
 
     async def embed(self, call: Call) -> EmbeddingAnswer:
@@ -106,12 +113,18 @@ class Caller:
         those of the same model elsewhere can be compared with these.
         """
         ledger = self._open(call, EmbeddingLedger)
-        response = await self._answered(ledger, embed_at)
+        response = await self._answered(ledger, embed_at, _retold_vectors)
         self.health.completes(ledger.condition)
         ledger.embedded(response)
         kept = await self._sink.keep(ledger.settle())
         assert ledger.span is not None
-        return EmbeddingAnswer(response=response, span=ledger.span, upstream_ns=ledger.upstream_ns, kept=kept)
+        return EmbeddingAnswer(
+            response=response,
+            span=ledger.span,
+            upstream_ns=ledger.upstream_ns,
+            kept=kept,
+            cache=_outcome(ledger),
+        )
 
     async def rerank(self, call: Call) -> RerankAnswer:
         """The documents of a call whose request is a `RerankRequest`, in order of relevance. Raises like `embed`."""
@@ -153,13 +166,14 @@ class Caller:
             ledger.reservation = self.limiter.reserve(call)
         return ledger
 
-    async def _answered(self, ledger: Ledger, attempt: Try[T]) -> T:
-        """What the first target that answers says. Whatever else happens, the account is settled."""
+    async def _answered(self, ledger: Ledger, attempt: Try[T], recall: Recall[T] | None = None) -> T:
+        """What lies in the cache, or what the first target that answers says. Whatever else happens, the account is settled."""
         try:
-            if ledger.watch is None:
-                return await self._first_that_answers(ledger, attempt)
-            await ledger.admit()
-            answer = await self._first_that_answers(ledger, attempt)
+            if ledger.watch is not None:
+                await ledger.admit()
+            answer = await self._recalled(ledger, recall) if recall is not None else None
+            if answer is None:
+                answer = await self._first_that_answers(ledger, attempt)
             return self._guarded(ledger, answer) if isinstance(answer, Response) else answer
         except asyncio.CancelledError:
             self._sink.append(ledger.settle(cancelled=True))
@@ -170,6 +184,15 @@ class Caller:
         except Exception as error:
             await self._fail(ledger, AssayError(f"{type(error).__name__} in Assay"))
             raise
+
+    async def _recalled(self, ledger: Ledger, recall: Recall[T]) -> T | None:
+        """What the cache has, for a call that uses it. It is asked after the guards, with what they let through."""
+        model = self.models.get(ledger.call.request.model)
+        if self.cache is None or model is None or (ledger.call.cache or model.cache) is None:
+            return None
+        ledger.lookup = self.cache.lookup(ledger.call, model)
+        found = None if ledger.lookup is None else await ledger.lookup.find()
+        return None if found is None else recall(found, ledger.call)
 
     def _guarded(self, ledger: Ledger, answer: Any) -> Any:
         try:
@@ -249,6 +272,22 @@ class Caller:
         raise AssertionError("the loop above returns or raises")
 
 
+def _outcome(ledger: Ledger) -> CacheOutcome | None:
+    return None if ledger.lookup is None else ledger.lookup.outcome
+
+
+def _retold(answer: CachedAnswer, call: Call) -> Response:
+    return answer.response
+
+
+def _retold_as_stream(answer: CachedAnswer, call: Call) -> Opened:
+    return answer.events(include_usage=call.request.include_usage), []
+
+
+def _retold_vectors(answer: CachedAnswer, call: Call) -> EmbeddingResponse:
+    return answer.vectors
+
+
 async def _complete(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Response:
     try:
         with IdleWatch(request.timeouts.total_s):
@@ -287,12 +326,11 @@ class _Stream:
         sink: SpanSink,
         health: Health,
     ) -> None:
-        assert ledger.target is not None
         self.trace_id = ledger.trace_id
-        self.model = ledger.target.model.name
+        self.model = ledger.call.request.model if ledger.target is None else ledger.target.model.name
         self.attempts = ledger.attempts
         self.kept = True
-        self._target = ledger.target
+        self._timeouts = Timeouts() if ledger.target is None else ledger.target.model.timeouts
         self._ledger = ledger
         self._iterator = iterator
         self._early = early
@@ -303,6 +341,10 @@ class _Stream:
         self._guarded = GuardedEvents(watch, ledger.call.endpoint) if watch is not None and holds else None
 
     @property
+    def cache(self) -> CacheOutcome | None:
+        return _outcome(self._ledger)
+
+    @property
     def upstream_ns(self) -> int:
         return self._ledger.upstream_ns
 
@@ -311,8 +353,8 @@ class _Stream:
         return self._ledger.span
 
     async def events(self) -> AsyncIterator[StreamEvent]:
-        total = asyncio.timeout(self._target.model.timeouts.total_s)
-        watch = IdleWatch(self._target.model.timeouts.idle_s)
+        total = asyncio.timeout(self._timeouts.total_s)
+        watch = IdleWatch(self._timeouts.idle_s)
         try:
             for event in self._early:
                 for heard in self._heard(event):
@@ -381,8 +423,8 @@ class _Stream:
         self.kept = await self._sink.keep(self._ledger.settle(error))
 
     def _late(self, *, expired: bool) -> UpstreamTimeout:
-        limits = self._target.model.timeouts
-        name = self._target.route.provider
+        limits, target = self._timeouts, self._ledger.target
+        name = "the cache" if target is None else target.route.provider
         return (
             _late(name, "the rest", limits.total_s)
             if expired

@@ -31,17 +31,19 @@ _encode = msgspec.json.Encoder().encode
 class EmbeddingLedger(Ledger):
     """The account of one call for vectors."""
 
-    __slots__ = ("dimensions",)
+    __slots__ = ("dimensions", "raw")
 
     kind = SpanKind.EMBEDDING
 
     def __init__(self, call: Call, clock: Clock, prices: PriceBook, *, keep_content: bool) -> None:
         super().__init__(call, clock, prices, keep_content=keep_content)
         self.dimensions: int | None = None
+        self.raw: bytes | None = None
 
     def embedded(self, response: EmbeddingResponse) -> None:
         """The vectors came."""
         self.dimensions = response.dimensions
+        self.raw = response.raw
         self.model = response.model
         self.usage = response.usage or counted_here(self._inputs)
 
@@ -50,11 +52,14 @@ class EmbeddingLedger(Ledger):
         request = self.call.request
         return request.inputs if isinstance(request, EmbeddingRequest) else ()
 
+    def _whole(self) -> bytes | None:
+        return self.raw
+
     def _input(self) -> tuple[bytes, ...]:
         return tuple([_preview(each) for each in self._inputs[:PREVIEWED]])
 
     def _attributes(self, given: Mapping[str, object]) -> dict[str, object]:
-        made: dict[str, object] = {**given, "assay.embeddings.inputs": len(self._inputs)}
+        made = {**super()._attributes(given), "assay.embeddings.inputs": len(self._inputs)}
         if self.dimensions is not None:
             made["gen_ai.embeddings.dimension.count"] = self.dimensions
         return made

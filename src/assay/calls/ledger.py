@@ -8,6 +8,8 @@ from typing import ClassVar
 import msgspec
 from msgspec import Raw
 
+from assay.calls.cache import Lookup
+from assay.calls.cached_answers import whole_of
 from assay.calls.estimate import estimated_usage
 from assay.calls.guard_watch import Watch
 from assay.calls.health import Condition
@@ -18,6 +20,7 @@ from assay.catalog.prices import PriceBook, cost
 from assay.errors import AssayError, UpstreamCut, UpstreamRefused
 from assay.kit import ids
 from assay.kit.clock import Clock
+from assay.kit.money import NOTHING
 from assay.wire.anthropic_stream import assemble_messages
 from assay.wire.openai_chat import encode_message
 from assay.wire.openai_stream import assemble
@@ -62,6 +65,7 @@ class Ledger:
         "condition",
         "finish_reason",
         "first_output_ns",
+        "lookup",
         "malformed",
         "model",
         "reservation",
@@ -86,6 +90,7 @@ class Ledger:
         self.condition: Condition | None = None
         self.reservation: Reservation | None = None
         self.watch: Watch | None = None
+        self.lookup: Lookup | None = None
         self.upstream_ns = 0
         self.first_output_ns: int | None = None
         self.response: Response | None = None
@@ -195,6 +200,8 @@ class Ledger:
         if usage is None or usage.output_source is UsageSource.ESTIMATE:
             usage = self._estimate(output, usage) if self.attempts else None
         amount, price_id = self._price(self.billed or usage)
+        if self.lookup is not None and self.lookup.found is not None:
+            usage, amount, price_id = None, NOTHING, None  # no upstream did anything
         self.span = Span(
             trace_id=self.trace_id,
             span_id=self.span_id,
@@ -217,6 +224,7 @@ class Ledger:
             first_output_ns=self.first_output_ns,
             finish_reason=self.finish_reason,
             attempts=self.attempts,
+            cache=None if self.lookup is None else self.lookup.outcome.state,
             usage=usage,
             cost_usd=amount,
             price_id=price_id,
@@ -235,6 +243,8 @@ class Ledger:
             request=self._rest(),
             attributes=self._attributes(context.attributes),
         )
+        if self.lookup is not None and self.span.status is SpanStatus.OK:
+            self.lookup.keep(self.span, self._whole())
         self.release()
         marks = () if self.watch is None else self.watch.scores(self.span.end_ns)
         return [*self._failed, *marks, self.span]
@@ -272,6 +282,12 @@ class Ledger:
             return (bytes(encode_message(assemble_responses(self.chunks))),)
         return tuple(assemble(self.chunks))
 
+    def _whole(self) -> bytes | None:
+        """The answer's JSON, also of one that came as a stream."""
+        if self.response is not None:
+            return self.response.raw
+        return None if self.malformed else whole_of(self.call.endpoint, self.chunks, self.usage)
+
     def _tools(self) -> tuple[bytes, ...]:
         raw = self.call.request.fields.get("tools")
         if raw is None or raw == _NULL:
@@ -290,6 +306,8 @@ class Ledger:
         made = dict(given)
         if self.watch is not None:
             made |= self.watch.attributes()
+        if self.lookup is not None:
+            made |= self.lookup.attributes()
         if self.malformed:
             made["assay.stream.malformed_events"] = self.malformed
         if self.billed is not None:

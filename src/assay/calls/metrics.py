@@ -106,9 +106,10 @@ class Tally:
             row = self.rows[labels] = Row()
         row.calls += 1
         row.attempts += span.attempts
-        row.duration_s.observe((span.end_ns - span.start_ns) / 1e9)
-        if span.first_output_ns is not None:
-            row.first_token_s.observe((span.first_output_ns - span.start_ns) / 1e9)
+        if span.cache != "hit":  # it says nothing of how long a model takes
+            row.duration_s.observe((span.end_ns - span.start_ns) / 1e9)
+            if span.first_output_ns is not None:
+                row.first_token_s.observe((span.first_output_ns - span.start_ns) / 1e9)
         if span.cost_usd is not None:
             row.cost_usd += span.cost_usd
         else:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from assay.calls.cache_rules import CacheAsk, CacheOutcome
 from assay.catalog.guards import GuardRule
 from assay.detect import Finding
 from assay.providers.types import Endpoint
@@ -43,6 +44,7 @@ class Call(msgspec.Struct, frozen=True):
     request: ModelRequest | EmbeddingRequest | RerankRequest | ModerationRequest
     context: CallContext
     guards: tuple["Guard", ...] = ()
+    cache: CacheAsk | None = None
 
 
 class Guard(Protocol):
@@ -56,13 +58,15 @@ class Guard(Protocol):
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A whole answer with what it took. `model` is the one of the catalogue that answered: the one that was asked for, a
-    fallback or a cheaper one. `kept` is False when the span could not be written in time."""
+    fallback or a cheaper one. `kept` is False when the span could not be written in time, `cache` None where the cache had no
+    part in it."""
 
     response: Response
     span: Span
     upstream_ns: int
     model: str
     kept: bool = True
+    cache: CacheOutcome | None = None
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -77,6 +81,7 @@ class EmbeddingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     span: Span
     upstream_ns: int
     kept: bool = True
+    cache: CacheOutcome | None = None
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -108,6 +113,10 @@ class StreamingAnswer(Protocol):
     trace_id: str
     model: str
     attempts: int
+
+    @property
+    def cache(self) -> CacheOutcome | None:
+        """As of an `Answer`."""
 
     @property
     def upstream_ns(self) -> int:

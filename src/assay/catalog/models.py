@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from assay.catalog.caching import CachePolicy, parse_policy
 from assay.catalog.guards import GuardRule, parse_guards
 from assay.catalog.known import nearest, unknown
 from assay.catalog.rates import Price, Rates
@@ -50,6 +51,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """whether its upstreams speak the Responses API; None leaves it to what is known of the provider"""
     strategy: Literal["weighted", "priority", "latency"] = "weighted"
     breaker: BreakerRule = BreakerRule()
+    cache: CachePolicy | None = None
     economy: Economy | None = None
     guards: tuple[GuardRule, ...] = ()
 
@@ -68,6 +70,7 @@ _FIELDS = (
     "breaker",
     "guards",
     "economy",
+    "cache",
 )
 _TIMEOUTS = ("connect_s", "first_token_s", "idle_s", "total_s")
 _PRICES: Mapping[str, tuple[str, ...]] = {
@@ -127,6 +130,7 @@ def parse_model(name: str, table: Mapping[str, Any]) -> ModelConfig:
         breaker=_breaker(where, table.get("breaker", {})),
         guards=parse_guards(f"{where}.guards", table.get("guards", ())),
         economy=_economy(where, table["economy"]) if "economy" in table else None,
+        cache=parse_policy(f"{where}.cache", table["cache"], is_task=False) if "cache" in table else None,
     )
 
 

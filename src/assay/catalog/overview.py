@@ -168,9 +168,10 @@ def read_model(
 
 def state_of(traffic: Traffic) -> State:
     """How a model is by what its calls came to."""
-    if not traffic.calls:
+    asked = traffic.calls - traffic.cached
+    if not asked:
         return "unused"
-    share = traffic.errors / traffic.calls
+    share = traffic.errors / asked
     return "failing" if share >= FAILING_SHARE else "troubled" if share >= TROUBLED_SHARE else "healthy"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from assay.calls import Answer, Call, CallContext, Caller
+from assay.calls.cache_rules import PASS_BY
 from assay.datasets import Case
 from assay.errors import AssayError, BadRequest, Conflict, NotFound, Upstream
 from assay.evals import store
@@ -175,7 +176,8 @@ class EvalRuns:
             trace_id=ids.uuid7_hex(),
         )
         try:
-            answer = await self._caller.complete(Call("chat", messages_of(variant, todo.case), context))
+            call = Call("chat", messages_of(variant, todo.case), context, cache=PASS_BY)
+            answer = await self._caller.complete(call)
         except Upstream as error:
             return _failed(error, todo, trace_id=context.trace_id), None
         result = _answered(answer, todo)

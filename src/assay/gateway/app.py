@@ -144,8 +144,10 @@ class Gateway:
     ) -> Call:
         context = context_of(origin, principal)
         if not is_task(request.model):
-            return Call(endpoint, request, context)
-        return self._tasks.prepare(self._snapshot.current, endpoint, request, origin.inputs, context)
+            return Call(endpoint, request, context, cache=origin.cache)
+        return self._tasks.prepare(
+            self._snapshot.current, endpoint, request, origin.inputs, context, cache=origin.cache
+        )
 
     async def _whole(self, exchange: Exchange, call: Call) -> None:
         answer = await self._caller.complete(call)
@@ -157,6 +159,7 @@ class Gateway:
             answer.upstream_ns,
             model=answer.model,
             kept=answer.kept,
+            cache=answer.cache,
         )
         label_cost(exchange, span)
         await exchange.respond(200, answer.response.raw)
@@ -164,7 +167,14 @@ class Gateway:
     async def _stream(self, exchange: Exchange, call: Call, *, wants_trailer: bool) -> None:
         answer = await self._caller.stream(call)
         try:
-            label(exchange, call.context, answer.trace_id, answer.upstream_ns, model=answer.model)
+            label(
+                exchange,
+                call.context,
+                answer.trace_id,
+                answer.upstream_ns,
+                model=answer.model,
+                cache=answer.cache,
+            )
             await exchange.start_events()
             async for event in answer.events():
                 if event.raw is not None:

@@ -4,6 +4,7 @@ import time
 
 from assay.access import Principal, Right
 from assay.calls import CallContext, StreamingAnswer
+from assay.calls.cache_rules import CacheOutcome
 from assay.errors import Forbidden
 from assay.gateway.exchange import Exchange
 from assay.gateway.origin import Origin
@@ -42,17 +43,20 @@ def label(
     *,
     model: str,
     kept: bool = True,
+    cache: CacheOutcome | None = None,
 ) -> None:
     """The headers that every answer carries."""
     overhead_ms = exchange.overhead_ms = (time.perf_counter_ns() - exchange.began_ns - upstream_ns) / 1e6
     exchange.out += (
         (b"x-assay-trace-id", trace_id.encode()),
         (b"x-assay-model", model.encode()),
-        (b"x-assay-cache", b"none"),
+        (b"x-assay-cache", b"none" if cache is None else cache.state.encode()),
         (b"x-assay-overhead-ms", f"{overhead_ms:.3f}".encode()),
     )
     if context.variant is not None:
         exchange.out.append((b"x-assay-variant", context.variant.encode()))
+    if cache is not None and cache.similarity is not None:
+        exchange.out.append((b"x-assay-cache-similarity", f"{cache.similarity:.4f}".encode()))
     if not kept:
         exchange.out.append((b"x-assay-kept", b"false"))
 

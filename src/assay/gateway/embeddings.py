@@ -35,7 +35,8 @@ class Embeddings:
         exchange.trace_id = origin.trace_id
         departure = Departure(exchange)
         try:
-            await self._answer(exchange, Call("embeddings", request, context_of(origin, principal)))
+            context = context_of(origin, principal)
+            await self._answer(exchange, Call("embeddings", request, context, cache=origin.cache))
         except asyncio.CancelledError:
             if not departure.gone:
                 raise
@@ -52,6 +53,7 @@ class Embeddings:
             answer.upstream_ns,
             model=span.model or "",
             kept=answer.kept,
+            cache=answer.cache,
         )
         label_cost(exchange, span)
         await exchange.respond(200, answer.response.raw)

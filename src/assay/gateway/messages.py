@@ -73,9 +73,11 @@ class Messages:
         """A task's variant is written in the chat format: what the client sends beside its messages joins it there."""
         context = context_of(origin, principal)
         if not is_task(request.model):
-            return Call("messages", request, context)
+            return Call("messages", request, context, cache=origin.cache)
         asked = as_chat_request(request)
-        return self._tasks.prepare(self._snapshot.current, "messages", asked, origin.inputs, context)
+        return self._tasks.prepare(
+            self._snapshot.current, "messages", asked, origin.inputs, context, cache=origin.cache
+        )
 
     async def _whole(self, exchange: Exchange, call: Call) -> None:
         answer = await self._caller.complete(call)
@@ -87,6 +89,7 @@ class Messages:
             answer.upstream_ns,
             model=answer.model,
             kept=answer.kept,
+            cache=answer.cache,
         )
         label_cost(exchange, span)
         exchange.out.append((b"request-id", span.trace_id.encode()))
@@ -97,7 +100,14 @@ class Messages:
         answer = await self._caller.stream(call)
         last = b""
         try:
-            label(exchange, call.context, answer.trace_id, answer.upstream_ns, model=answer.model)
+            label(
+                exchange,
+                call.context,
+                answer.trace_id,
+                answer.upstream_ns,
+                model=answer.model,
+                cache=answer.cache,
+            )
             exchange.out.append((b"request-id", answer.trace_id.encode()))
             await exchange.start_events()
             async for event in answer.events():

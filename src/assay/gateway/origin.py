@@ -8,6 +8,8 @@ from urllib.parse import unquote
 import msgspec
 
 from assay.access import ENVIRONMENT, Principal
+from assay.calls.cache_rules import CacheAsk
+from assay.catalog.caching import MAX_TTL_S
 from assay.errors import BadRequest, Forbidden
 from assay.kit import ids
 from assay.kit.names import check_name
@@ -24,9 +26,13 @@ _OURS = frozenset(
         b"x-assay-tags",
         b"x-assay-inputs",
         b"x-assay-trailer",
+        b"x-assay-cache",
+        b"x-assay-cache-ttl",
+        b"x-assay-cache-salt",
     )
 )
 """Most calls carry none of these."""
+_CACHE = frozenset((b"x-assay-cache", b"x-assay-cache-ttl", b"x-assay-cache-salt"))
 MAX_LABEL = 256
 """Characters of a session, user or tag."""
 MAX_TAGS = 64
@@ -44,6 +50,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     inputs: dict[str, Any] | None
     trailer: bool
+    cache: CacheAsk | None = None
 
 
 def read_origin(headers: dict[bytes, bytes], fields: AssayFields | None, principal: Principal) -> Origin:
@@ -71,6 +78,7 @@ def read_origin(headers: dict[bytes, bytes], fields: AssayFields | None, princip
         tags=_checked_tags(sent.tags or _tags(headers)),
         inputs=sent.inputs if sent.inputs is not None else _inputs(headers.get(b"x-assay-inputs")),
         trailer=headers.get(b"x-assay-trailer") == b"true",
+        cache=None if _CACHE.isdisjoint(headers) else _cache(headers),
     )
 
 
@@ -116,6 +124,32 @@ def _checked_tags(tags: Sequence[str]) -> tuple[str, ...]:
     if any(len(tag) > MAX_LABEL for tag in tags):
         raise BadRequest(f"A tag is longer than {MAX_LABEL} characters", param="assay.tags")
     return tuple(tags)
+
+
+def _cache(headers: dict[bytes, bytes]) -> CacheAsk:
+    mode = (headers.get(b"x-assay-cache") or b"").decode("latin-1") or None
+    if mode not in (None, "use", "refresh", "off"):
+        raise BadRequest(f"x-assay-cache is {mode!r}: it must be use, refresh or off", param="x-assay-cache")
+    return CacheAsk(
+        mode=mode,  # type: ignore[arg-type]
+        ttl_s=_ttl(headers.get(b"x-assay-cache-ttl")),
+        salt=_label(_text(headers, b"x-assay-cache-salt"), "x-assay-cache-salt") or "",
+    )
+
+
+def _ttl(header: bytes | None) -> float | None:
+    if header is None:
+        return None
+    try:
+        ttl_s = float(header)
+    except ValueError:
+        ttl_s = 0.0
+    if not 0 < ttl_s <= MAX_TTL_S:
+        raise BadRequest(
+            f"x-assay-cache-ttl is {header.decode('latin-1')!r}: it must be seconds, above 0 and at most {MAX_TTL_S:.0f}",
+            param="x-assay-cache-ttl",
+        )
+    return ttl_s
 
 
 def _inputs(header: bytes | None) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ import msgspec
 
 from assay.access import Principal
 from assay.calls import Call, CallContext, Caller, StreamingAnswer
+from assay.calls.cache_rules import PASS_BY
 from assay.errors import AssayError, BadRequest, NotFound, Upstream
 from assay.kit import ids, json
 from assay.snapshot import Snapshot
@@ -104,7 +105,7 @@ def prepare(ask: Ask, snapshot: Snapshot, principal: Principal) -> Call:
         trace_id=ids.uuid7_hex(),
     )
     if not is_task:
-        return Call("chat", request, context)
+        return Call("chat", request, context, cache=PASS_BY)
     known = find_task(snapshot, principal.project, name).variants
     if variant not in known:
         raise NotFound(
@@ -112,7 +113,9 @@ def prepare(ask: Ask, snapshot: Snapshot, principal: Principal) -> Call:
             param="target",
             hint=f"Its variants: {', '.join(known)}.",
         )
-    return TaskCalls(_Fixed(variant)).prepare(snapshot, "chat", request, ask.inputs or None, context)
+    return TaskCalls(_Fixed(variant)).prepare(
+        snapshot, "chat", request, ask.inputs or None, context, cache=PASS_BY
+    )
 
 
 async def answers(caller: Caller, call: Call) -> AsyncGenerator[tuple[str, Any], None]:

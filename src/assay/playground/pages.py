@@ -10,6 +10,7 @@ from litestar.params import FromQuery, URLEncodedBody
 from assay.access import Principal, Right
 from assay.access.guards import requires
 from assay.calls import Call, CallContext, Caller
+from assay.calls.cache_rules import PASS_BY
 from assay.catalog import Catalog
 from assay.datasets import library as datasets
 from assay.errors import AssayError, BadRequest, NotFound
@@ -134,7 +135,7 @@ async def try_model(
         trace_id=ids.uuid7_hex(),
     )
     try:
-        answer = await caller.complete(Call("chat", decode_chat(json.encode(body)), context))
+        answer = await caller.complete(Call("chat", decode_chat(json.encode(body)), context, cache=PASS_BY))
     except AssayError as problem:
         made = TrialContext("", None, {}, problem, context.trace_id or "")
     else:

@@ -192,9 +192,11 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
-    """Model calls that have something in common. Sums are exact; latencies are of calls that ended well."""
+    """Model calls that have something in common. Sums are exact; latencies are of calls that ended well and that an upstream
+    answered; `cached` counts those that the cache answered."""
 
     calls: int = 0
+    cached: int = 0
     errors: int = 0
     cost_usd: Decimal = Decimal(0)
     cost_unknown: int = 0

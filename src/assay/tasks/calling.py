@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from assay.calls import Call, CallContext
+from assay.calls.cache_rules import CacheAsk
 from assay.errors import BadRequest, NotFound
 from assay.prompts.rendering import RenderedMessage
 from assay.providers.types import Endpoint
@@ -50,6 +51,8 @@ class TaskCalls:
         request: ModelRequest,
         inputs: Mapping[str, Any] | None,
         context: CallContext,
+        *,
+        cache: CacheAsk | None = None,
     ) -> Call:
         """The call that answers this request. Raises `NotFound`, and `BadRequest` for inputs that do not fit."""
         name = request.model.removeprefix(PREFIX)
@@ -62,7 +65,7 @@ class TaskCalls:
             context, task=name, variant=choice.variant, release_id=choice.release_id
         )
         made = render(variant, given, history, request=request)
-        return Call(endpoint, made, labelled, task.guards)
+        return Call(endpoint, made, labelled, task.guards, cache)
 
 
 def find_task(snapshot: Snapshot, project: str, name: str) -> CompiledTask:

@@ -46,6 +46,7 @@ _LONGEST_CALL_NS = 24 * _HOUR_NS
 """No time-out of a model is longer."""
 LAST_NS = 1 << 62
 FAILED = "status IN ('error', 'cut')"
+CACHED = "coalesce(cache, '') = 'hit'"
 _INPUTS = " + ".join(
     f"coalesce({name}_tokens, 0)" for name in USAGE_CLASSES if "output" not in name and name != "reasoning"
 )
@@ -57,8 +58,10 @@ COUNTED = "kind IN ('model', 'embedding') AND covered.row_id IS NULL"
 _FIGURES = f"""
     count(*), count(*) FILTER ({FAILED}), coalesce(sum(cost_usd), 0), count(*) FILTER (cost_usd IS NULL),
     coalesce(sum({_INPUTS}), 0)::BIGINT, coalesce(sum({_OUTPUTS}), 0)::BIGINT,
-    quantile_cont((end_ns - start_ns) / 1e6, [0.5, 0.95]) FILTER (status = 'ok'),
-    quantile_cont((first_output_ns - start_ns) / 1e6, [0.5, 0.95]) FILTER (status = 'ok' AND first_output_ns IS NOT NULL)
+    quantile_cont((end_ns - start_ns) / 1e6, [0.5, 0.95]) FILTER (status = 'ok' AND NOT {CACHED}),
+    quantile_cont((first_output_ns - start_ns) / 1e6, [0.5, 0.95])
+        FILTER (status = 'ok' AND first_output_ns IS NOT NULL AND NOT {CACHED}),
+    count(*) FILTER ({CACHED})
 """
 _WEIGHT = "CASE WHEN parent_id IS NULL THEN 200000000000000000 WHEN kind = 'model' THEN 100000000000000000 ELSE 0 END::HUGEINT"
 """Nanoseconds, some years of them: what a trace was asked and answered is said by its root, else by its calls, else by any."""
@@ -398,11 +401,12 @@ def _trace_row(row: Sequence[Any]) -> TraceRow:
 
 
 def _traffic(row: Sequence[Any]) -> Traffic:
-    calls, errors, cost_usd, cost_unknown, inputs, outputs, latency, first_output = row
+    calls, errors, cost_usd, cost_unknown, inputs, outputs, latency, first_output, cached = row
     p50_ms, p95_ms = latency or (None, None)
     first_output_p50_ms, first_output_p95_ms = first_output or (None, None)
     return Traffic(
         calls=calls,
+        cached=cached,
         errors=errors,
         cost_usd=Decimal(cost_usd),
         cost_unknown=cost_unknown,
