@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from assay.calls.guard_texts import rewritten_arguments, rewritten_event
 from assay.calls.guard_watch import Watch, takes_out
-from assay.detect.types import merged, placeholder, redacted
+from assay.detect.types import Finding, merged, placeholder, redacted
 from assay.wire.openai_chat import UNREADABLE
 from assay.wire.responses import StreamEvent
 
@@ -27,7 +27,7 @@ MARGIN = 400
 BEFORE = 400
 """Characters before a sentence that are looked at with it, though they have gone out."""
 
-_ENDS = re.compile(r"[.!?…][\"')\]]*\s|[。！？；]|\n")
+_ENDS = re.compile(r"[.!?…][\"')\]]*\s|[。！？；]|(?<!-----)\n")
 _WORDS = frozenset(("content", "text", "response.output_text.delta"))
 _TOLD = ("response.completed", "response.incomplete", "response.failed")
 _FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
@@ -112,14 +112,15 @@ class GuardedEvents:
         upto = channel.end if final else channel.sentence_end()
         if upto <= channel.cleared:
             return
-        base, after = channel.base, channel.cleared
+        base = channel.base
         looked = self._watch.look(channel.text)
-        held_for = [
+        spans = [
             (base + each.start, base + each.end) for guard, each in looked if guard.rule.action != "flag"
         ]
-        upto = channel.without_crossing(upto, held_for, final=final)
-        self._watch.note(pair for pair in looked if after <= base + pair[1].start < upto)
-        removed = merged([each for guard, each in looked if takes_out(guard) and base + each.start < upto])
+        upto = channel.without_crossing(upto, spans, final=final)
+        now = [pair for pair in looked if base + pair[1].start < upto]
+        self._watch.note([pair for pair in now if channel.is_new(pair[0].rule.name, pair[1])])
+        removed = merged([each for guard, each in now if takes_out(guard)])
         channel.clear(upto, [(base + each.start, base + each.end, each.kind) for each in removed])
 
     def _on_arguments(self, role: str, text: str) -> str:
@@ -152,7 +153,18 @@ class _Channel:
     """One text of the answer. Places are counted from its beginning; `text` starts at `base`, and what is before `cleared` may
     go out, with `edits` made."""
 
-    __slots__ = ("base", "cleared", "edits", "is_json", "is_words", "open_at", "pieces", "released", "text")
+    __slots__ = (
+        "_noted",
+        "base",
+        "cleared",
+        "edits",
+        "is_json",
+        "is_words",
+        "open_at",
+        "pieces",
+        "released",
+        "text",
+    )
 
     def __init__(self, *, is_json: bool, is_words: bool) -> None:
         self.text = ""
@@ -160,6 +172,7 @@ class _Channel:
         self.base = self.cleared = self.released = 0
         self.edits: list[tuple[int, int, str]] = []
         self.open_at: int | None = None
+        self._noted: set[tuple[str, int]] = set()
         self.is_json = is_json
         self.is_words = is_words
 
@@ -186,25 +199,37 @@ class _Channel:
         return self.cleared + end
 
     def without_crossing(self, upto: int, found: list[tuple[int, int]], *, final: bool) -> int:
-        """A place at or before `upto` that is not in the middle of something, unless that is too long to wait for."""
+        """A place at or before `upto` that is not in the middle of something, or behind something that may go on, unless that
+        is too long to wait for."""
         if final or self.end - self.cleared > MAX_HELD:
             return upto
-        crossing = [start for start, end in found if start < upto < end]
+        crossing = [start for start, end in found if start < upto and (upto < end or self._may_go_on(end))]
         return max(min(crossing), self.cleared) if crossing else upto
+
+    def is_new(self, guard: str, finding: Finding) -> bool:
+        """Whether it has not counted yet."""
+        key = (guard, self.base + finding.start)
+        if self.base + finding.end <= self.cleared or key in self._noted:
+            return False
+        self._noted.add(key)
+        return True
 
     def clear(self, upto: int, found: list[tuple[int, int, str]]) -> None:
         """Let the text go up to there, without what was found."""
-        still_open: int | None = None
         for start, end, kind in found:
-            if end > upto or (end == upto == self.end):
-                still_open = start
             if end > self.cleared:
                 known = self.open_at is not None and start <= self.open_at
                 instead = "" if known else placeholder(kind)
                 self.edits.append((max(start, self.cleared), min(end, upto), instead))
-        self.open_at = still_open
+                self.open_at = start
+        if self.open_at is not None and not (found and found[-1][1] > upto - BEFORE):
+            self.open_at = None
         self.cleared = upto
         self._trim()
+
+    def _may_go_on(self, end: int) -> bool:
+        """Whether no other sentence has been told since."""
+        return _ENDS.search(self.text[end - self.base :].lstrip()) is None
 
     def becomes(self, text: str) -> None:
         """The whole text is this from now on."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from assay.catalog.config import Config
+from assay.catalog.guards import GuardRule
 from assay.catalog.models import ModelConfig, Route
 from assay.catalog.prices import PriceBook
 from assay.providers.types import ProviderConfig
@@ -25,6 +26,12 @@ class Catalog(msgspec.Struct, frozen=True):
     prices: PriceBook
     folder: Path
     """where weights are kept"""
+    guards: tuple[GuardRule, ...] = ()
+    """what looks at the calls of whole projects"""
+
+    def guards_of(self, project: str) -> list[GuardRule]:
+        """Those of one project."""
+        return [each for each in self.guards if not each.projects or project in each.projects]
 
 
 def open_catalog(config: Config, data: Path) -> Catalog:
@@ -39,7 +46,7 @@ def open_catalog(config: Config, data: Path) -> Catalog:
         for name, provider in config.providers.items()
     }
     providers.setdefault(PROVIDER, _with_folder(ProviderConfig(name=PROVIDER, type="llama"), folder))
-    return Catalog(LocalModels(config.models, folder), providers, PriceBook(providers), folder)
+    return Catalog(LocalModels(config.models, folder), providers, PriceBook(providers), folder, config.guards)
 
 
 def models_folder(data: Path) -> Path:

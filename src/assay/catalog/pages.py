@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from assay.access.guards import requires
 from assay.access.types import Principal, Right
 from assay.catalog import overview
+from assay.catalog.guards import GuardRule
 from assay.catalog.known import nearest
 from assay.catalog.local import Catalog
 from assay.catalog.overview import ModelLine, ModelOverview, Upstreams, Weights
@@ -46,11 +47,13 @@ class ModelsContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What `catalog/model.html` shows. `rates` are the classes of tokens with a price, by price."""
+    """What `catalog/model.html` shows. `rates` are the classes of tokens with a price, by price; `guards` those that look at every
+    call of it, by where each is written."""
 
     overview: ModelOverview
     classes: dict[str, str]
     rates: list[tuple[Price, list[str]]]
+    guards: list[tuple[str, GuardRule]]
     may_try: bool
     address: str
 
@@ -96,6 +99,10 @@ def show_model(
         rates=[
             (price, [each for each in _CLASSES if getattr(price.rates, each) is not None])
             for price in prices.values()
+        ],
+        guards=[
+            *(("[[guards]]", each) for each in catalog.guards_of(principal.project)),
+            *((f"[models.{wanted}]", each) for each in model.guards),
         ],
         may_try=principal.may(Right.EDIT),
         address=str(request.base_url).rstrip("/"),

@@ -1,5 +1,6 @@
 """`assay tasks`."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -44,9 +45,59 @@ def show(ctx: typer.Context, name: Annotated[str, typer.Argument(help="The task.
         for message in messages:
             console.print(f"{message['role']}:", style="dim")
             console.print(message["content"], markup=False, highlight=False)
+    for each in task["guards"]:
+        console.print(f"guard {each['name']}: {each['action']} {each['check']}, {each['on']}", markup=False)
     for each in serving:
         shares = ", ".join(f"{variant} {share:.0%}" for variant, share in each["shares"].items())
         console.print(f"{each['environment']}: {shares} (by {each['actor']}, {each['at']})", markup=False)
+
+
+@app.command()
+def guards(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The task.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A JSON file with the list that takes the place of all its guards; - is standard input."
+        ),
+    ] = None,
+) -> None:
+    """Show what looks at a task's calls, or say what shall from now on."""
+    client = connect(ctx)
+    if file is None:
+        made = client.get(f"/api/tasks/{name}")["guards"]
+    else:
+        text = typer.get_text_stream("stdin").read() if str(file) == "-" else _text(file)
+        made = client.patch(f"/api/tasks/{name}", {"guards": _list(text)})["guards"]
+    if ctx.obj.json:
+        typer.echo(pretty(made))
+        return
+    print_rows(
+        "guard",
+        "check",
+        "on",
+        "action",
+        rows=((each["name"], each["check"], each["on"], each["action"]) for each in made),
+    )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"{str(file)!r} cannot be read: {error}", param="file") from error
+
+
+def _list(text: str) -> Any:
+    try:
+        return decode(text)
+    except msgspec.DecodeError as error:
+        raise BadRequest(
+            f"That is not JSON: {error}",
+            param="file",
+            hint='Write e.g. [{"check": "pii", "action": "redact"}].',
+        ) from error
 
 
 @app.command()
