@@ -17,15 +17,34 @@ CONFIG = """
 type = "gemini"
 base_url = "{root}/v1beta"
 api_key = "k"
+[providers.aws]
+type = "bedrock"
+base_url = "{root}"
+region = "us-east-1"
+access_key_id = "k"
+secret_access_key = "s"
+[providers.aws-key]
+type = "bedrock"
+base_url = "{root}"
+region = "us-east-1"
+api_key = "k"
 
 [models.gemini]
 route = [{{ provider = "google", model = "gemini-3-pro" }}]
 retries = 0
 price = {{ input_usd_per_mtok = 1, cached_input_usd_per_mtok = 0.1, output_usd_per_mtok = 5 }}
+[models.claude]
+route = [{{ provider = "aws", model = "us.anthropic.claude-x-v1:0" }}]
+retries = 0
+price = {{ input_usd_per_mtok = 1, cached_input_usd_per_mtok = 0.1, output_usd_per_mtok = 5 }}
+[models.nova]
+route = [{{ provider = "aws-key", model = "amazon.nova-lite-v1:0" }}]
+retries = 0
+price = {{ input_usd_per_mtok = 1, cached_input_usd_per_mtok = 0.1, output_usd_per_mtok = 5 }}
 [models.vectors]
 route = [{{ provider = "google", model = "gemini-embedding-001" }}]
 """
-VENDORS = ["gemini"]
+VENDORS = ["gemini", "claude", "nova"]
 
 WEATHER = Rule(
     match="weather",
@@ -89,7 +108,8 @@ def test_a_chat_is_answered_counted_and_priced(house: House, model: str) -> None
     assert usage.prompt_tokens_details is not None
     assert usage.completion_tokens_details is not None
     assert (usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens) == (5, 2)
-    assert (usage.completion_tokens, usage.completion_tokens_details.reasoning_tokens) == (7, 2)
+    thought = 2 if model == "gemini" else 0  # Bedrock counts thinking with the words
+    assert (usage.completion_tokens, usage.completion_tokens_details.reasoning_tokens) == (7, thought)
     span = house.span(raw.headers)
     assert span["cost_usd"] == Decimal("0.0000382"), "3 at 1, 2 at 0.1, 7 at 5 dollars a million"
 
@@ -181,6 +201,14 @@ def test_a_vendors_error_keeps_its_status_and_words(house: House, model: str) ->
         assert caught.value.response.headers["retry-after"] == "7"
     finally:
         house.upstream.simulation.change(status=200, retry_after_s=None)
+
+
+def test_what_only_converse_knows_goes_along_from_a_chat_client(house: House) -> None:
+    own = {"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}, "top_k": 5}
+    house.openai.chat.completions.create(model="nova", messages=user("x"), extra_body=own)
+    asked = house.upstream.simulation.log[-1].body
+    assert asked["guardrailConfig"] == own["guardrailConfig"]
+    assert asked["additionalModelRequestFields"] == {"inferenceConfig": {"topK": 5}}
 
 
 def test_vectors_of_gemini(house: House) -> None:

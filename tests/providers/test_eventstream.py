@@ -13,25 +13,15 @@ from assay.providers.eventstream import MAX_MESSAGE_BYTES, EventMessage, EventSt
 Header = tuple[str, int, Any]
 
 
+_FIXED = {2: ">b", 3: ">h", 4: ">i", 5: ">q", 8: ">q"}
+
+
 def encoded_header(name: str, kind: int, value: Any) -> bytes:
     made = bytes([len(name.encode())]) + name.encode() + bytes([kind])
-    match kind:
-        case 0 | 1:
-            return made
-        case 2:
-            return made + struct.pack(">b", value)
-        case 3:
-            return made + struct.pack(">h", value)
-        case 4:
-            return made + struct.pack(">i", value)
-        case 5 | 8:
-            return made + struct.pack(">q", value)
-        case 6:
-            return made + struct.pack(">H", len(value)) + value
-        case 7:
-            return made + struct.pack(">H", len(value.encode())) + value.encode()
-        case _:
-            return made + value
+    if kind in _FIXED:
+        return made + struct.pack(_FIXED[kind], value)
+    octets = value.encode() if isinstance(value, str) else b"" if isinstance(value, bool) else bytes(value)
+    return made + (struct.pack(">H", len(octets)) if kind in (6, 7) else b"") + octets
 
 
 def encoded(headers: list[Header], payload: bytes) -> bytes:
