@@ -75,6 +75,11 @@ GATEWAY = {
     "GET /v1/responses/{response_id}/input_items": "What the model was given: `limit`, `order`, `after`.",
     "POST /v1/responses/{response_id}/cancel": "Always a 400: nothing runs in the background.",
     "/v1/moderations": "Whether texts and images are harmful, and as what.",
+    "GET /v1/files": "The project's files, newest first: `purpose`, `limit`, `after`, `order`.",
+    "POST /v1/files": "Upload a file as a form: `purpose`, `file`, `expires_after`.",
+    "GET /v1/files/{file_id}": "What is known of a file.",
+    "DELETE /v1/files/{file_id}": "Let go of a file.",
+    "GET /v1/files/{file_id}/content": "A file's content.",
     "/v1/models": "The models and tasks that the key may call.",
 }
 OPERATIONS = ("/healthz", "/readyz", "/metrics")
@@ -87,7 +92,7 @@ def http_page() -> Iterator[str]:
         "",
     )
     yield from ("## The data plane", "", "| | |", "| --- | --- |")
-    gateway = Gateway(caller=None, tasks=None, snapshot=None, responses=None, max_body_bytes=0)
+    gateway = Gateway(caller=None, tasks=None, snapshot=None, responses=None, files=None, max_body_bytes=0)
     rows = [(path, method, GATEWAY[path]) for path, (method, _) in gateway.routes.items()]
     rows += [
         (path, method, GATEWAY[f"{method} {path}"])

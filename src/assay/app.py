@@ -48,6 +48,7 @@ from assay.evals import EvalRuns
 from assay.evals import api as evals_api
 from assay.evals import pages as evals_pages
 from assay.files import Files
+from assay.files import jobs as file_jobs
 from assay.gateway import Gateway
 from assay.gateway.idempotency import Replays
 from assay.jobs import Jobs, Schedule
@@ -145,6 +146,7 @@ class Assay:
         await self.spending.start()
         await asyncio.gather(self.jobs.launch(), asyncio.to_thread(self.catalog.prices.read_ahead))
         self.schedule.start()
+        self.file_schedule.start()
 
     def leave(self) -> None:
         """The server is about to stop: let those go who only watch."""
@@ -155,6 +157,7 @@ class Assay:
         for name, close in (
             ("replays", "aclose"),
             ("schedule", "close"),
+            ("file_schedule", "close"),
             ("jobs", "close"),
             ("providers", "aclose"),
             ("spending", "stop"),
@@ -266,6 +269,15 @@ class Assay:
             project=PROJECT,
             is_due=self.upkeep.is_due,
             every_s=upkeep.EVERY_S,
+        )
+        self.jobs.register(file_jobs.KIND, file_jobs.FileExpiry(self.files).run)
+        self.file_schedule = Schedule(
+            self.jobs,
+            self.records,
+            file_jobs.KIND,
+            project=PROJECT,
+            is_due=self.files.has_expired,
+            every_s=file_jobs.EVERY_S,
         )
         self.backups = Backups(
             settings.data_path,

@@ -54,6 +54,10 @@ TABLE: tuple[Setting, ...] = (
         "`grouped`: a span is fsynced at most 20 ms after the answer. `strict`: before it.",
     ),
     Setting("max_body_mb", float, 32.0, "Largest request body in MiB; more is refused with 413."),
+    Setting("max_file_mb", float, 512.0, "Largest file in MiB that may be uploaded to /v1/files."),
+    Setting(
+        "max_project_files_mb", float, 8192.0, "Most MiB of files of one project; more is refused with 413."
+    ),
     Setting(
         "max_spool_mb",
         float,
@@ -124,6 +128,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret_key: str | None
     durability: Literal["grouped", "strict"]
     max_body_mb: float
+    max_file_mb: float
+    max_project_files_mb: float
     max_spool_mb: float
     min_free_disk_mb: float
     content_days: int
