@@ -41,6 +41,7 @@ def show_metrics(
         *_calls(tally),
         *_guards(caller),
         *_upstreams(caller),
+        *_refused(limiter),
         *_kept(replays, answer_cache),
         *_keeping(spool, collector, snapshot),
     ]
