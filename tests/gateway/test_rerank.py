@@ -159,3 +159,14 @@ def test_a_server_that_ranks_nothing_is_named(house: House) -> None:
     assert "Invalid URL" in error["message"]
     assert house.refused(model="nothing")[0] == 404
     assert house.http.get("/v1/rerank").status_code == 405
+
+
+def test_the_page_of_a_ranking_shows_the_order_with_scores(house: House) -> None:
+    answer = house.ask("cohere", top_n=2)
+    trace_id = answer.headers["x-assay-trace-id"]
+    house.span(trace_id)
+    page = house.http.get(f"/traces/{trace_id}").text
+    for result in answer.json()["results"]:
+        assert f"{result['relevance_score']:.4f}" in page
+    assert "Relevance" in page
+    assert "A cake needs eggs." not in page

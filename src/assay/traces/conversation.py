@@ -43,6 +43,25 @@ def tools(kept: Sequence[bytes]) -> list[Tool]:
     return found
 
 
+class Ranked(msgspec.Struct, frozen=True):
+    """A document of a ranking: its place in the request, how relevant it is, and how it begins."""
+
+    index: int
+    relevance_score: float
+    text: str
+
+
+def ranking(kept: Sequence[bytes]) -> list[Ranked]:
+    """The output of a call that ordered documents, as far as it is one."""
+    found = []
+    for text in kept[:MOST_MESSAGES]:
+        try:
+            found.append(msgspec.json.decode(text, type=Ranked))
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            continue
+    return found
+
+
 def _message(text: bytes, speaker: Role) -> Message:
     try:
         value = json.decode(text)

@@ -19,13 +19,14 @@ from assay.spans import Collector, SpanStore, Spool
 from assay.spans.types import StoredSpan
 from assay.traces import answers, feedback
 from assay.traces.api import found_soon
-from assay.traces.conversation import Turns, tools, turns
+from assay.traces.conversation import Ranked, Turns, ranking, tools, turns
 from assay.traces.dialects.raw import shown as attributes_of
 from assay.traces.feedback import FeedbackForm, FeedbackPanel
 from assay.traces.waterfall import Waterfall, chosen, lay_out
 from assay.ui import shell
 from assay.wire.messages import Tool
 from assay.wire.scores import Score
+from assay.wire.spans import SpanKind
 
 HttpRequest = Request[Any, Any, Any]
 Tab = Literal["conversation", "details", "raw"]
@@ -45,6 +46,7 @@ class TraceContext(msgspec.Struct, frozen=True, kw_only=True):
     tab: str
     input: Turns
     output: Turns
+    ranking: list[Ranked]
     tools: list[Tool]
     scores: list[Score]
     span_names: dict[str, str]
@@ -155,6 +157,7 @@ def _trace_page(
         tab=tab,
         input=turns(shown.span.input, speaker="user"),
         output=turns(shown.span.output, speaker="assistant"),
+        ranking=ranking(shown.span.output) if shown.span.kind is SpanKind.RERANK else [],
         tools=tools(shown.span.tools),
         scores=scores,
         span_names=names,
