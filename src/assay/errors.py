@@ -14,6 +14,7 @@
     ├── TooLarge               413  more than a limit allows
     ├── KeyReused              422  an idempotency key that stands for another request
     ├── UnsupportedMediaType   415  a body in a format or an encoding that is not known
+    ├── InvalidOutput          422  the model's answer does not fit the schema that it was asked for
     ├── RateLimited            429  a limit is reached; `retry_after_s` says for how long
     │   └── BudgetSpent        429  the money is spent: trying again soon is of no use
     ├── Unavailable            503  cannot take it now, try again
@@ -73,7 +74,9 @@ class GuardBlocked(BadRequest):
         what = "what was sent" if side == "input" else "the model's answer"
         super().__init__(
             f"guard_blocked: the guard {guard!r} blocks {what}",
-            hint="Change the input." if side == "input" else "Ask in another way; the call was made and counts.",
+            hint="Change the input."
+            if side == "input"
+            else "Ask in another way; the call was made and counts.",
         )
         self.guard = guard
         self.side = side
@@ -137,6 +140,14 @@ class UnsupportedMediaType(AssayError):
 
     status = 415
     type = "invalid_request_error"
+
+
+class InvalidOutput(AssayError):
+    """The model's answer does not fit the schema that it was asked for, however often it was asked. A client that asked once
+    more by itself would pay as much again, hence no 5xx."""
+
+    status = 422
+    type = "invalid_output"
 
 
 class RateLimited(AssayError):

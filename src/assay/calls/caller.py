@@ -19,6 +19,7 @@ from assay.calls.limiter import Limiter
 from assay.calls.moderating import ModerationLedger, moderate_at
 from assay.calls.plan import Target, backoff_s, for_client, is_retried, moves_on, plan, rotates
 from assay.calls.reranking import RerankLedger, rerank_at
+from assay.calls.structured import complete_to_fit, form_of, retold, stream_to_fit
 from assay.calls.types import (
     Answer,
     Call,
@@ -86,7 +87,8 @@ class Caller:
         is strict and nothing can be kept, `GuardBlocked` when a guard objects to what is asked or answered.
         """
         ledger = self._open(call, Ledger)
-        response = await self._answered(ledger, _complete, _retold)
+        attempt = _complete if ledger.form is None else _complete_to_fit
+        response = await self._answered(ledger, attempt, _retold)
         self.health.completes(ledger.condition)
         ledger.answered(response)
         kept = await self._sink.keep(ledger.settle())
@@ -103,7 +105,8 @@ class Caller:
     async def stream(self, call: Call) -> StreamingAnswer:
         """An answer whose first output has come; until then another target may take over. Raises like `complete`."""
         ledger = self._open(call, Ledger)
-        iterator, early = await self._answered(ledger, _open_stream, _retold_as_stream)
+        attempt = _open_stream if ledger.form is None else _stream_to_fit
+        iterator, early = await self._answered(ledger, attempt, _retold_as_stream)
         return _Stream(ledger, iterator, early, self._sink, self.health)
 
     async def embed(self, call: Call) -> EmbeddingAnswer:
@@ -162,6 +165,7 @@ class Caller:
         self._sink.admit()
         ledger = account(call, self._clock, self._prices, keep_content=self._keep_content)
         ledger.watch = self.guards.watch(call, trace_id=ledger.trace_id, span_id=ledger.span_id)
+        ledger.form = form_of(call, self.models)
         if self.limiter is not None:
             ledger.reservation = self.limiter.reserve(call)
         return ledger
@@ -313,6 +317,37 @@ async def _open_stream(provider: Provider, request: ProviderRequest, ledger: Led
         await _close(iterator)
         raise
     return iterator, early
+
+
+async def _complete_to_fit(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Response:
+    assert ledger.form is not None
+
+    async def ask(at: Provider, shaped: ProviderRequest) -> Response:
+        return await _complete(at, shaped, ledger)
+
+    return await complete_to_fit(ledger.form, provider, request, ask, ledger.rejected)
+
+
+async def _stream_to_fit(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Opened:
+    """The whole stream, held back until its words fit; another may still answer until then."""
+    assert ledger.form is not None
+
+    async def gather(at: Provider, shaped: ProviderRequest) -> list[StreamEvent]:
+        iterator, events = await _open_stream(at, shaped, ledger)
+        try:
+            async with asyncio.timeout(shaped.timeouts.total_s):
+                with IdleWatch(shaped.timeouts.idle_s) as watch:
+                    async for event in iterator:
+                        events.append(event)
+                        watch.touch()
+        except TimeoutError as error:
+            raise _late(at.name, "the rest", shaped.timeouts.idle_s) from error
+        finally:
+            await _close(iterator)
+        return events
+
+    events = await stream_to_fit(ledger.form, provider, request, gather, ledger.rejected)
+    return retold(events), []
 
 
 class _Stream:

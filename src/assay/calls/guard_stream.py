@@ -8,7 +8,6 @@ looked at when they are complete. What has gone out stays valid; a block ends th
 
 import re
 from collections import deque
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from msgspec.structs import replace
 
 from assay.calls.guard_texts import rewritten_arguments, rewritten_event
 from assay.calls.guard_watch import Watch, takes_out
+from assay.calls.stream_texts import MARKS, TOLD, WORDS, Ends, Mark, of_chat, of_completion, of_responses
 from assay.detect.types import Finding, merged, placeholder, redacted
 from assay.wire.openai_chat import UNREADABLE
 from assay.wire.responses import StreamEvent
@@ -28,9 +28,6 @@ BEFORE = 400
 """Characters before a sentence that are looked at with it, though they have gone out."""
 
 _ENDS = re.compile(r"[.!?…][\"')\]]*\s|[。！？；]|(?<!-----)\n")
-_WORDS = frozenset(("content", "text", "response.output_text.delta"))
-_TOLD = ("response.completed", "response.incomplete", "response.failed")
-_FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -40,7 +37,7 @@ class GuardedEvents:
 
     def __init__(self, watch: Watch, endpoint: str) -> None:
         self._watch = watch
-        self._marks = _MARKS.get(endpoint, _of_chat)
+        self._marks = MARKS.get(endpoint, of_chat)
         self._channels: dict[tuple[Any, ...], _Channel] = {}
         self._held: deque[_Held] = deque()
         self._is_through = False
@@ -50,7 +47,7 @@ class GuardedEvents:
         chunk = None if event.raw is None else _read(event.raw)
         held = _Held(event, chunk, [])
         for mark in () if chunk is None else self._marks(chunk):
-            if isinstance(mark, _Ends):
+            if isinstance(mark, Ends):
                 self._end(mark.of)
             else:
                 held.pieces.append(self._piece(mark))
@@ -71,12 +68,12 @@ class GuardedEvents:
         self._held.clear()
         return rest
 
-    def _piece(self, mark: "_Mark") -> "_Piece":
+    def _piece(self, mark: Mark) -> "_Piece":
         channel = self._channels.get(mark.channel)
         if channel is None:
             self._end(mark.ends, calls=False)
             channel = self._channels[mark.channel] = _Channel(
-                is_json=mark.is_json, is_words=mark.channel[-1] in _WORDS
+                is_json=mark.is_json, is_words=mark.channel[-1] in WORDS
             )
         start = channel.end
         channel.add(mark.text)
@@ -89,7 +86,7 @@ class GuardedEvents:
         words: dict[Any, list[str]] = {}
         for key, channel in self._channels.items():
             if channel.is_words:
-                words.setdefault(key[0] if self._marks in (_of_chat, _of_completion) else None, []).append(
+                words.setdefault(key[0] if self._marks in (of_chat, of_completion) else None, []).append(
                     channel.whole
                 )
         if not any(channel.is_json for channel in self._channels.values()):
@@ -140,7 +137,7 @@ class GuardedEvents:
 
     def _now(self, held: "_Held") -> StreamEvent:
         event = held.event_now()
-        if self._marks is _of_responses and held.chunk is not None and _tells_again(held.chunk):
+        if self._marks is of_responses and held.chunk is not None and _tells_again(held.chunk):
             again = rewritten_event(held.chunk, self._again)
             return event if again == held.chunk else replace(event, raw=_encode(again))
         return event
@@ -317,98 +314,10 @@ class _Held:
             piece.channel.release(piece.end)
 
 
-class _Ends:
-    """Channels whose keys begin like this are complete."""
-
-    __slots__ = ("of",)
-
-    def __init__(self, *of: Any) -> None:
-        self.of = of
-
-
-class _Mark:
-    """A text in an event. When its channel is new, those that begin with `ends` are complete."""
-
-    __slots__ = ("channel", "ends", "holder", "is_json", "key")
-
-    def __init__(
-        self,
-        channel: tuple[Any, ...],
-        holder: dict[str, Any],
-        key: str,
-        *,
-        ends: tuple[Any, ...],
-        is_json: bool = False,
-    ) -> None:
-        self.channel = channel
-        self.holder = holder
-        self.key = key
-        self.ends = ends
-        self.is_json = is_json
-
-    @property
-    def text(self) -> str:
-        return str(self.holder[self.key])
-
-
-def _of_chat(chunk: dict[str, Any]) -> Iterator[_Mark | _Ends]:
-    for choice in chunk.get("choices") or ():
-        index, delta = choice.get("index", 0), choice.get("delta") or {}
-        for at, block in enumerate(delta.get("thinking_blocks") or ()):
-            if isinstance(block.get("thinking"), str):
-                yield _Mark((index, "thinking_block", at), block, "thinking", ends=())
-        for field in _FIELDS:
-            if isinstance(delta.get(field), str) and delta[field]:
-                yield _Mark((index, field), delta, field, ends=(index,))
-        for call in delta.get("tool_calls") or ():
-            function = call.get("function") or {}
-            if isinstance(function.get("arguments"), str) and function["arguments"]:
-                channel = (index, "call", call.get("index", 0))
-                yield _Mark(channel, function, "arguments", ends=(index,), is_json=True)
-        if choice.get("finish_reason") is not None:
-            yield _Ends(index)
-
-
-def _of_completion(chunk: dict[str, Any]) -> Iterator[_Mark | _Ends]:
-    for choice in chunk.get("choices") or ():
-        index = choice.get("index", 0)
-        if isinstance(choice.get("text"), str) and choice["text"]:
-            yield _Mark((index, "text"), choice, "text", ends=())
-        if choice.get("finish_reason") is not None:
-            yield _Ends(index)
-
-
-def _of_message(event: dict[str, Any]) -> Iterator[_Mark | _Ends]:
-    index = event.get("index", 0)
-    holder = event.get("delta") if event.get("type") == "content_block_delta" else event.get("content_block")
-    if isinstance(holder, dict):
-        for field in ("text", "thinking", "partial_json"):
-            if isinstance(holder.get(field), str) and holder[field]:
-                yield _Mark((index, field), holder, field, ends=(), is_json=field == "partial_json")
-    if event.get("type") == "content_block_stop":
-        yield _Ends(index)
-    elif event.get("type") in ("message_delta", "message_stop"):
-        yield _Ends()
-
-
-def _of_responses(event: dict[str, Any]) -> Iterator[_Mark | _Ends]:
-    kind, index = str(event.get("type")), event.get("output_index", 0)
-    if kind.endswith(".delta") and isinstance(event.get("delta"), str) and event["delta"]:
-        channel = (index, event.get("content_index", event.get("summary_index", 0)), kind)
-        yield _Mark(channel, event, "delta", ends=(), is_json="arguments" in kind)
-    elif kind.endswith(".done"):
-        yield _Ends(index)
-    elif kind in _TOLD:
-        yield _Ends()
-
-
-_MARKS = {"completions": _of_completion, "messages": _of_message, "responses": _of_responses}
-
-
 def _tells_again(chunk: dict[str, Any]) -> bool:
     """Whether an event of the Responses API repeats what was told in pieces."""
     kind = str(chunk.get("type"))
-    return kind.startswith("response.") and (kind.endswith(".done") or kind in _TOLD)
+    return kind.startswith("response.") and (kind.endswith(".done") or kind in TOLD)
 
 
 def _read(raw: bytes) -> dict[str, Any] | None:

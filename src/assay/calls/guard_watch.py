@@ -83,6 +83,14 @@ class Watch:
             rewritten_message(message, self._on_output)
             self._judge_whole(self._outputs, "output", _words(message))
 
+    def masked(self, message: bytes) -> bytes:
+        """A message of an answer that goes nowhere, as it may be kept."""
+
+        def without(_: str, text: str) -> str:
+            return redacted(text, [each for guard, each in self.look(text) if takes_out(guard)])
+
+        return rewritten_message(message, without)
+
     def look(self, text: str) -> list[tuple[Guard, Finding]]:
         """What the guards on the answer find in a text that is a part of it. Nothing is noted yet."""
         return [

@@ -15,12 +15,14 @@ from assay.calls.guard_watch import Watch
 from assay.calls.health import Condition
 from assay.calls.limiter import Reservation
 from assay.calls.plan import Target
+from assay.calls.structured import Form
 from assay.calls.types import Call
 from assay.catalog.prices import PriceBook, cost
-from assay.errors import AssayError, UpstreamCut, UpstreamRefused
+from assay.errors import AssayError, InvalidOutput, UpstreamCut, UpstreamRefused
 from assay.kit import ids
 from assay.kit.clock import Clock
 from assay.kit.money import NOTHING
+from assay.providers.types import ProviderRequest
 from assay.wire.anthropic_stream import assemble_messages
 from assay.wire.openai_chat import encode_message
 from assay.wire.openai_stream import assemble
@@ -53,10 +55,12 @@ class Ledger:
     kind: ClassVar[SpanKind] = SpanKind.MODEL
 
     __slots__ = (
+        "_attempt_ns",
         "_clock",
         "_failed",
         "_keep_content",
         "_prices",
+        "_spent",
         "_waiting_since",
         "attempts",
         "billed",
@@ -65,6 +69,7 @@ class Ledger:
         "condition",
         "finish_reason",
         "first_output_ns",
+        "form",
         "lookup",
         "malformed",
         "model",
@@ -90,6 +95,7 @@ class Ledger:
         self.condition: Condition | None = None
         self.reservation: Reservation | None = None
         self.watch: Watch | None = None
+        self.form: Form | None = None
         self.lookup: Lookup | None = None
         self.upstream_ns = 0
         self.first_output_ns: int | None = None
@@ -105,7 +111,9 @@ class Ledger:
         self._prices = prices
         self._keep_content = keep_content
         self._failed: list[Event] = []
+        self._spent: list[tuple[Usage, Decimal | None]] = []
         self._waiting_since = 0
+        self._attempt_ns = 0
 
     def wait_begins(self) -> None:
         """From here the upstream is waited for: this time is not Assay's overhead."""
@@ -121,7 +129,8 @@ class Ledger:
         """Count an attempt; returns when it began."""
         self.target = target
         self.attempts += 1
-        return self._clock.now_ns()
+        self._attempt_ns = self._clock.now_ns()
+        return self._attempt_ns
 
     def attempt_failed(self, began_ns: int, error: AssayError) -> None:
         """Keep a failed attempt as a child span. A call that works at once has none: its own span says it all."""
@@ -148,6 +157,48 @@ class Ledger:
                 else {},
             )
         )
+
+    def rejected(self, request: ProviderRequest, response: Response, problem: str) -> None:
+        """An answer came that does not fit its schema: keep it as an attempt, to be paid for with the others."""
+        assert self.target is not None
+        sent = request.request
+        assert isinstance(sent, ChatRequest), "only answers to chats are validated"
+        said = tuple([bytes(encode_message(choice.message)) for choice in response.choices])
+        usage = response.usage or estimated_usage(tuple(encode_message(each) for each in sent.messages), said)
+        price = self._prices.find(self.target, response.model)
+        amount = None if price is None else cost(response.billed or usage, price)
+        self._spent.append((usage, amount))
+        masked = said if self.watch is None else tuple([self.watch.masked(each) for each in said])
+        now_ns = self._clock.now_ns()
+        self._failed.append(
+            Span(
+                trace_id=self.trace_id,
+                span_id=ids.span_id(),
+                parent_id=self.span_id,
+                project=self.call.context.project,
+                environment=self.call.context.environment,
+                name=f"attempt {self.attempts} {self.target.route.provider}",
+                kind=SpanKind.ATTEMPT,
+                start_ns=self._attempt_ns,
+                end_ns=now_ns,
+                status=SpanStatus.ERROR,
+                error_type="invalid_output",
+                error_message=problem,
+                provider=self.target.route.provider,
+                model=self.target.model.name,
+                upstream_model=self.target.route.model,
+                response_model=response.model,
+                finish_reason=response.choices[0].finish_reason if response.choices else None,
+                output=masked if self._keep_content else (),
+                attributes={
+                    "gen_ai.usage.input_tokens": usage.total_input,
+                    "gen_ai.usage.output_tokens": usage.total_output,
+                    **({} if amount is None else {"assay.attempt.cost_usd": str(amount)}),
+                },
+            )
+        )
+        self.attempts += 1
+        self._attempt_ns = now_ns
 
     async def admit(self) -> None:
         """Let the guards look at what is asked. Raises `GuardBlocked`."""
@@ -200,6 +251,8 @@ class Ledger:
         if usage is None or usage.output_source is UsageSource.ESTIMATE:
             usage = self._estimate(output, usage) if self.attempts else None
         amount, price_id = self._price(self.billed or usage)
+        if self._spent:
+            usage, amount = self._with_spent(usage, amount)
         if self.lookup is not None and self.lookup.found is not None:
             usage, amount, price_id = None, NOTHING, None  # no upstream did anything
         self.span = Span(
@@ -223,7 +276,7 @@ class Ledger:
             streamed=request.stream,
             first_output_ns=self.first_output_ns,
             finish_reason=self.finish_reason,
-            attempts=self.attempts,
+            attempts=self.attempts - isinstance(error, InvalidOutput),  # the one that would come is not made
             cache=None if self.lookup is None else self.lookup.outcome.state,
             usage=usage,
             cost_usd=amount,
@@ -253,6 +306,16 @@ class Ledger:
         """Give back what was reserved and not used; once, however often it is said."""
         if self.reservation is not None:
             self.reservation.settle(self.span)
+
+    def _with_spent(self, usage: Usage | None, amount: Decimal | None) -> tuple[Usage | None, Decimal | None]:
+        """What all attempts took. An unknown cost of one makes the whole unknown."""
+        all_of_them = self._spent if usage is None else [*self._spent, (usage, amount)]
+        counts = [each for each, _ in all_of_them]
+        amounts = [each for _, each in all_of_them if each is not None]
+        whole = counts[0]
+        for each in counts[1:]:
+            whole += each
+        return whole, sum(amounts, Decimal(0)) if len(amounts) == len(all_of_them) else None
 
     def _price(self, usage: Usage | None) -> tuple[Decimal | None, str | None]:
         if usage is None or self.target is None:

@@ -37,6 +37,14 @@ class Economy(msgspec.Struct, frozen=True):
     model: str
 
 
+class StructuredRule(msgspec.Struct, frozen=True):
+    """How answers are brought to fit a JSON Schema: `attempts` in all, and whether the provider takes the schema itself; None
+    tries that first."""
+
+    attempts: int = 3
+    native: bool | None = None
+
+
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A `[models.<name>]` table. `price` is what the file says; None leaves it to the price table."""
 
@@ -54,6 +62,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     cache: CachePolicy | None = None
     economy: Economy | None = None
     guards: tuple[GuardRule, ...] = ()
+    structured: StructuredRule | None = None
 
 
 MOST_RETRIES = 10
@@ -69,6 +78,7 @@ _FIELDS = (
     "strategy",
     "breaker",
     "guards",
+    "structured",
     "economy",
     "cache",
 )
@@ -129,6 +139,7 @@ def parse_model(name: str, table: Mapping[str, Any]) -> ModelConfig:
         strategy=strategy,
         breaker=_breaker(where, table.get("breaker", {})),
         guards=parse_guards(f"{where}.guards", table.get("guards", ())),
+        structured=_structured(where, table["structured"]) if "structured" in table else None,
         economy=_economy(where, table["economy"]) if "economy" in table else None,
         cache=parse_policy(f"{where}.cache", table["cache"], is_task=False) if "cache" in table else None,
     )
@@ -206,6 +217,24 @@ def _retries(where: str, given: Any) -> int:
             param=f"{where}.retries",
         )
     return given
+
+
+def _structured(where: str, given: Any) -> StructuredRule:
+    field = f"{where}.structured"
+    _table(field, given)
+    for key in given:
+        if key not in StructuredRule.__struct_fields__:
+            raise unknown(field, key, StructuredRule.__struct_fields__)
+    try:
+        rule = msgspec.convert(given, StructuredRule)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"{field} cannot be used: {error}", param=field) from error
+    if not 1 <= rule.attempts <= MOST_RETRIES:
+        raise BadRequest(
+            f"{field}.attempts is {rule.attempts}: it must be a whole number from 1 to {MOST_RETRIES}",
+            param=f"{field}.attempts",
+        )
+    return rule
 
 
 def _breaker(where: str, given: Any) -> BreakerRule:

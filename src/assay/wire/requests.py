@@ -29,7 +29,8 @@ class AssayFields(msgspec.Struct, frozen=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for the next message of a conversation."""
+    """A request for the next message of a conversation. With `validated` an answer that does not fit the schema that it names is
+    not passed on, and asked for again."""
 
     model: str
     messages: tuple[Message, ...]
@@ -38,6 +39,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     assay: AssayFields | None = None
     fields: Fields = {}
+    validated: bool = False
 
 
 class MessagesRequest(ChatRequest, frozen=True, kw_only=True):

@@ -30,6 +30,16 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     input_source: UsageSource = UsageSource.PROVIDER
     output_source: UsageSource = UsageSource.PROVIDER
 
+    def __add__(self, other: "Usage") -> "Usage":
+        """What two calls consumed; an estimate in one of them makes it one."""
+        counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        estimate = UsageSource.ESTIMATE
+        return Usage(
+            **counts,
+            input_source=estimate if other.input_source is estimate else self.input_source,
+            output_source=estimate if other.output_source is estimate else self.output_source,
+        )
+
     @property
     def total_input(self) -> int:
         """Every token that went in, cached or not."""
@@ -46,3 +56,6 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     def total_output(self) -> int:
         """Every token that came out, reasoning included."""
         return self.output + self.reasoning + self.audio_output + self.image_output
+
+
+_COUNTS = tuple(name for name in Usage.__struct_fields__ if not name.endswith("_source"))
