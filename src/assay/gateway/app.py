@@ -15,7 +15,6 @@ from assay.files import Files
 from assay.gateway import idempotency
 from assay.gateway.calling import check_may_call, context_of, label, label_cost, trailer
 from assay.gateway.embeddings import Embeddings
-from assay.gateway.files import FilesApi
 from assay.gateway.exchange import AsgiExchange, Departure, Exchange, Receive, Scope, Send
 from assay.gateway.files import FilesApi
 from assay.gateway.messages import Messages, model_card, model_page
