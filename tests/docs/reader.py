@@ -20,6 +20,9 @@ from tests.docs.blocks import ROOT, Block
 
 SECONDS = 60
 _VENDORS = re.compile(r"https://api\.(?:acme\.example/v1|openai\.com/v1|anthropic\.com)")
+_ROOTS = re.compile(
+    r"https://generativelanguage\.googleapis\.com(?=/v1beta)|https://bedrock-runtime\.[\w-]+\.amazonaws\.com"
+)
 _COMMAND = re.compile(r"^\$ (.*(?:\\\n.*)*)$", re.MULTILINE)
 _EXITS = re.compile(r"\s+# exits (\d+)$")
 _PRINTED_KEY = re.compile(r"\bsk-assay-[\w-]{20,}")
@@ -100,6 +103,7 @@ class Reader:
         text = text.replace("http://127.0.0.1:8700", self.url).replace(
             "127.0.0.1:8700", self.url.split("/")[-1]
         )
+        text = _ROOTS.sub(self._upstream.removesuffix("/v1"), text)
         return _VENDORS.sub(self._upstream, text).replace("sk-assay-…", self.key)
 
     def _type(self, block: Block) -> None:
