@@ -170,3 +170,22 @@ def test_the_page_of_a_ranking_shows_the_order_with_scores(house: House) -> None
         assert f"{result['relevance_score']:.4f}" in page
     assert "Relevance" in page
     assert "A cake needs eggs." not in page
+
+
+def test_rankings_are_calls_of_the_overview(house: House) -> None:
+    trace_id = house.ask(top_n=1).headers["x-assay-trace-id"]
+    house.span(trace_id)
+    overview = house.http.get("/api/overview", params={"last": "24h"}).json()
+    by_model = {group["value"]: group["traffic"] for group in overview["by_model"]}
+    assert by_model["open"]["calls"] > 0
+    assert by_model["open"]["cost_usd"] > 0
+
+
+def test_a_repeated_ranking_is_asked_once(house: House) -> None:
+    before = len(house.simulation.log)
+    sent = {"model": "open", "query": QUERY, "documents": DOCUMENTS}
+    answers = [
+        house.http.post("/v1/rerank", json=sent, headers={"idempotency-key": "ranked-once"}) for _ in range(2)
+    ]
+    assert answers[0].json() == answers[1].json()
+    assert len(house.simulation.log) == before + 1

@@ -35,7 +35,14 @@ MAX_KEY = 255
 """Characters of a key."""
 
 PATHS = frozenset(
-    {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/messages", "/v1/responses"}
+    {
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/messages",
+        "/v1/rerank",
+        "/v1/responses",
+    }
 )
 """Where a model is called. Elsewhere the header means nothing."""
 

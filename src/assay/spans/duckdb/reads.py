@@ -54,7 +54,7 @@ _OUTPUTS = " + ".join(
     f"coalesce({name}_tokens, 0)" for name in USAGE_CLASSES if "output" in name or name == "reasoning"
 )
 TOKENS = f"{_INPUTS} + {_OUTPUTS}"
-COUNTED = "kind IN ('model', 'embedding') AND covered.row_id IS NULL"
+COUNTED = "kind IN ('model', 'embedding', 'rerank') AND covered.row_id IS NULL"
 _FIGURES = f"""
     count(*), count(*) FILTER ({FAILED}), coalesce(sum(cost_usd), 0), count(*) FILTER (cost_usd IS NULL),
     coalesce(sum({_INPUTS}), 0)::BIGINT, coalesce(sum({_OUTPUTS}), 0)::BIGINT,

@@ -188,7 +188,7 @@ CREATE OR REPLACE VIEW spans AS SELECT * FROM hot_spans;
 CREATE OR REPLACE VIEW scores AS SELECT * FROM hot_scores;
 CREATE OR REPLACE VIEW payloads AS SELECT * FROM hot_payloads;
 CREATE OR REPLACE VIEW live_spans AS SELECT * FROM hot_spans ANTI JOIN superseded USING (row_id);
-CREATE OR REPLACE VIEW calls AS SELECT * FROM live_spans ANTI JOIN covered USING (row_id) WHERE kind IN ('model', 'embedding');
+CREATE OR REPLACE VIEW calls AS SELECT * FROM live_spans ANTI JOIN covered USING (row_id) WHERE kind IN ('model', 'embedding', 'rerank');
 """
 
 TABLES = (

@@ -140,7 +140,7 @@ def _view(kind: Kind, query: str) -> str:
 
 LIVE = """
 CREATE OR REPLACE {temp} VIEW live_spans AS SELECT * FROM {spans} AS every ANTI JOIN superseded USING (row_id);
-CREATE OR REPLACE {temp} VIEW calls AS SELECT * FROM live_spans ANTI JOIN covered USING (row_id) WHERE kind IN ('model', 'embedding');
+CREATE OR REPLACE {temp} VIEW calls AS SELECT * FROM live_spans ANTI JOIN covered USING (row_id) WHERE kind IN ('model', 'embedding', 'rerank');
 """
 
 
