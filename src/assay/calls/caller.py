@@ -30,6 +30,7 @@ from assay.calls.types import (
     StreamingAnswer,
 )
 from assay.calls.watch import IdleWatch
+from assay.calls.wishes import Wishes
 from assay.catalog.models import ModelConfig
 from assay.catalog.prices import PriceBook
 from assay.errors import AssayError, GuardBlocked, Untranslatable, Upstream, UpstreamTimeout
@@ -214,13 +215,18 @@ class Caller:
 
     async def _first_that_answers(self, ledger: Ledger, attempt: Try[T]) -> T:
         last: Upstream | Untranslatable | None = None
+        wishes = Wishes(ledger.call, self._prices)
         targets = plan(
             self.models,
             self._asked(ledger),
             self._draw,
             keys=self._providers.keys,
             least_loaded=self.health.least_loaded,
+            cost=wishes.cost,
+            suits=wishes.suits,
         )
+        if not targets:
+            raise wishes.unmet(self.models[ledger.call.request.model].route)
         for target in self.health.sick_last(targets):
             try:
                 return await self._at_target(target, ledger, attempt)

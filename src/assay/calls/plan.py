@@ -1,6 +1,7 @@
 """Which upstreams a call may go to, in which order: pure functions over the catalogue."""
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 
 import msgspec
 
@@ -36,11 +37,13 @@ def plan(
     *,
     keys: Callable[[str], int] = lambda _: 1,
     least_loaded: Callable[[list[Target]], list[Target]] | None = None,
+    cost: Callable[[ModelConfig, Route], Decimal] | None = None,
+    suits: Callable[[Route], bool] = lambda _: True,
 ) -> list[Target]:
-    """The targets in order: the model's route by its strategy, then its fallbacks' likewise.
+    """The targets in order: what `suits` of the model's route by its strategy, then of its fallbacks' likewise.
 
-    By weight it is drawn without replacement, by priority it stands as written, by latency `least_loaded` orders it (weight 0
-    then still comes last). A provider with several keys appears once for each of them, beginning anywhere. `draw` gives
+    By weight it is drawn without replacement, by priority it stands as written, by latency `least_loaded` orders it, as
+    cheapest `cost` does (weight 0 then still comes last). A provider with several keys appears once for each of them, beginning anywhere. `draw` gives
     numbers in [0, 1). A fallback named twice, or one that names back, is followed once. Raises `NotFound` for an unknown
     name.
     """
@@ -48,15 +51,16 @@ def plan(
     if first is None:
         raise NotFound(f"The model {name!r} does not exist", param="model", hint=_known(models))
     if len(first.route) == 1 and not first.fallback and keys(first.route[0].provider) == 1:
-        return [Target(first, first.route[0])]
+        return [Target(first, first.route[0])] if suits(first.route[0]) else []
     targets: list[Target] = []
     queue, seen = [name], {name}
     while queue:
         model = models.get(queue.pop(0))
         if model is None:
             continue
-        for route in _ordered(model, draw, least_loaded):
-            targets += _with_keys(model, route, keys(route.provider), draw)
+        for route in _ordered(model, draw, least_loaded, cost):
+            if suits(route):
+                targets += _with_keys(model, route, keys(route.provider), draw)
         fresh = [other for other in dict.fromkeys(model.fallback) if other not in seen]
         queue += fresh
         seen.update(fresh)
@@ -67,9 +71,12 @@ def _ordered(
     model: ModelConfig,
     draw: Callable[[], float],
     least_loaded: Callable[[list[Target]], list[Target]] | None,
+    cost: Callable[[ModelConfig, Route], Decimal] | None,
 ) -> list[Route]:
     if model.strategy == "priority":
         return list(model.route)
+    if model.strategy == "cheapest" and cost is not None:
+        return sorted(_drawn(model.route, draw), key=lambda route: (route.weight == 0, cost(model, route)))
     if model.strategy == "latency" and least_loaded is not None:
         serving = [Target(model, route) for route in model.route if route.weight > 0]
         unused = [route for route in model.route if route.weight == 0]

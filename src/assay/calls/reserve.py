@@ -6,7 +6,7 @@ that sets no limit is taken to make `assumed_output_tokens`. What a call really 
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -57,6 +57,16 @@ def most_of(call: Call, assumed_output: int = ASSUMED_OUTPUT_TOKENS) -> Reserve:
     return Reserve(beside + _input(request), _output(fields, assumed_output))
 
 
+class Where(Protocol):
+    """An upstream of a model."""
+
+    @property
+    def model(self) -> ModelConfig: ...
+
+    @property
+    def route(self) -> Route: ...
+
+
 def dearest(
     models: Mapping[str, ModelConfig], name: str, prices: PriceBook, reserve: Reserve
 ) -> Decimal | str:
@@ -64,22 +74,25 @@ def dearest(
     if there is one."""
     most = Decimal(0)
     for where in _upstreams(models, name):
-        price = prices.find(where, None)
-        if price is None:
-            return where.model.name
-        rates = price.at(reserve.input)
-        highest = Rates(
-            input=_highest(rates.input, rates.cache_write_5m, rates.cache_write_1h),
-            output=_highest(rates.output, rates.reasoning),
-        )
-        costs = cost(
-            Usage(input=reserve.input, output=reserve.output),
-            msgspec.structs.replace(price, rates=highest, tiers=()),
-        )
+        costs = price_of(where, prices, reserve)
         if costs is None:
             return where.model.name
         most = max(most, costs)
     return most
+
+
+def price_of(where: Where, prices: PriceBook, reserve: Reserve) -> Decimal | None:
+    """What so many tokens cost at most at an upstream: written to a cache where that is dearer, reasoned where that is."""
+    price = prices.find(where, None)
+    if price is None:
+        return None
+    rates = price.at(reserve.input)
+    highest = Rates(
+        input=_highest(rates.input, rates.cache_write_5m, rates.cache_write_1h),
+        output=_highest(rates.output, rates.reasoning),
+    )
+    usage = Usage(input=reserve.input, output=reserve.output)
+    return cost(usage, msgspec.structs.replace(price, rates=highest, tiers=()))
 
 
 def _upstreams(models: Mapping[str, ModelConfig], name: str) -> Iterable[_Where]:

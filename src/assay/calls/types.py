@@ -34,6 +34,8 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     release_id: str | None = None
     run_id: str | None = None
     case_id: str | None = None
+    route: str | None = None
+    """the provider, or `provider/model`, that a trusted key wants to be asked and no other"""
     attributes: dict[str, Any] = {}
 
 

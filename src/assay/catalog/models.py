@@ -13,13 +13,19 @@ from assay.catalog.rates import Price, Rates
 from assay.errors import BadRequest
 from assay.providers.types import Timeouts
 
+Ability = Literal["tools", "images", "audio", "files", "json_schema"]
+"""What not every model can."""
+
 
 class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One upstream of a model: a configured provider and that provider's own name for the model."""
+    """One upstream of a model: a configured provider and that provider's own name for the model. It is not asked for calls
+    with more input than `context_tokens`, nor for what it `lacks`."""
 
     provider: str
     model: str
     weight: float = 1.0
+    context_tokens: int | None = None
+    lacks: tuple[Ability, ...] = ()
 
 
 class BreakerRule(msgspec.Struct, frozen=True):
@@ -57,7 +63,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     completions: Literal["native", "chat"] = "native"
     responses: bool | None = None
     """whether its upstreams speak the Responses API; None leaves it to what is known of the provider"""
-    strategy: Literal["weighted", "priority", "latency"] = "weighted"
+    strategy: Literal["weighted", "priority", "latency", "cheapest"] = "weighted"
     breaker: BreakerRule = BreakerRule()
     cache: CachePolicy | None = None
     economy: Economy | None = None
@@ -66,7 +72,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MOST_RETRIES = 10
-STRATEGIES = ("weighted", "priority", "latency")
+STRATEGIES = ("weighted", "priority", "latency", "cheapest")
 _FIELDS = (
     "route",
     "fallback",
@@ -188,6 +194,11 @@ def _route(where: str, given: Any) -> tuple[Route, ...]:
             route = msgspec.convert(entry, Route)
         except msgspec.ValidationError as error:
             raise BadRequest(f"{field} cannot be used: {error}", param=field) from error
+        if route.context_tokens is not None and route.context_tokens < 1:
+            raise BadRequest(
+                f"{field}.context_tokens is {route.context_tokens}: it must be 1 or more",
+                param=f"{field}.context_tokens",
+            )
         if not 0 <= route.weight < float("inf"):
             raise BadRequest(
                 f"{field}.weight is {route.weight!r}: it must be zero or more", param=f"{field}.weight"

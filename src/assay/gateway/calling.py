@@ -32,6 +32,7 @@ def context_of(origin: Origin, principal: Principal) -> CallContext:
         tags=origin.tags,
         trace_id=origin.trace_id,
         parent_id=origin.parent_id,
+        route=origin.route,
     )
 
 

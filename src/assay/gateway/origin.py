@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from assay.access import ENVIRONMENT, Principal
+from assay.access import ENVIRONMENT, Principal, Right
 from assay.calls.cache_rules import CacheAsk
 from assay.catalog.caching import MAX_TTL_S
 from assay.errors import BadRequest, Forbidden
@@ -26,6 +26,7 @@ _OURS = frozenset(
         b"x-assay-tags",
         b"x-assay-inputs",
         b"x-assay-trailer",
+        b"x-assay-route",
         b"x-assay-cache",
         b"x-assay-cache-ttl",
         b"x-assay-cache-salt",
@@ -50,6 +51,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     inputs: dict[str, Any] | None
     trailer: bool
+    route: str | None = None
     cache: CacheAsk | None = None
 
 
@@ -78,6 +80,7 @@ def read_origin(headers: dict[bytes, bytes], fields: AssayFields | None, princip
         tags=_checked_tags(sent.tags or _tags(headers)),
         inputs=sent.inputs if sent.inputs is not None else _inputs(headers.get(b"x-assay-inputs")),
         trailer=headers.get(b"x-assay-trailer") == b"true",
+        route=_route(headers, principal),
         cache=None if _CACHE.isdisjoint(headers) else _cache(headers),
     )
 
@@ -99,6 +102,16 @@ def _environment(header: bytes | None, principal: Principal) -> str:
             f"This key is for the environment {bound!r}, not {asked!r}", hint="Use a key of that environment."
         )
     return asked
+
+
+def _route(headers: dict[bytes, bytes], principal: Principal) -> str | None:
+    route = _label(_text(headers, b"x-assay-route"), "x-assay-route")
+    if route is not None and not principal.may(Right.OVERRIDE):
+        raise Forbidden(
+            f"A key with the role {principal.role.value!r} does not choose routes",
+            hint="Leave x-assay-route out, or use a key with the role editor.",
+        )
+    return route
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
