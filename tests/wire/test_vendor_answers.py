@@ -1,5 +1,6 @@
 """Whatever JSON a vendor sends, its codec reads it or says that it cannot: nothing else may come out of it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,7 +14,6 @@ from assay.wire.cohere_embeddings import decode_embed
 from assay.wire.embeddings import embedding_request
 from assay.wire.feature_extraction import as_embeddings
 from assay.wire.openai_chat import UNREADABLE, StreamError, decode_completion
-from assay.wire.requests import CompletionRequest
 from assay.wire.rerank import decode_ranked, rerank_request
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.tgi import GenerateEvents, decode_generated
@@ -91,10 +91,11 @@ def test_coheres_events_are_read_or_refused(sent: list[Any]) -> None:
 
 @given(OBJECTS)
 def test_whole_answers_are_read_or_refused(sent: dict[str, Any]) -> None:
-    for decode in (
+    decoders: list[Callable[[bytes], Response]] = [
         lambda body: decode_cohere(body, model="m", created=0),
         lambda body: decode_ai21(body, model="m", created=0),
-    ):
+    ]
+    for decode in decoders:
         try:
             assert isinstance(decode(encoded(sent)), Response)
         except (*REFUSED, CohereFailed):
@@ -102,18 +103,22 @@ def test_whole_answers_are_read_or_refused(sent: dict[str, Any]) -> None:
 
 
 @given(OBJECTS)
-def test_chunks_of_ai21_and_tokens_of_tgi_are_read_or_refused(sent: dict[str, Any]) -> None:
+def test_chunks_of_ai21_are_read_or_refused(sent: dict[str, Any]) -> None:
+    try:
+        made = decode_ai21_chunk(encoded(sent), model="m", created=0, include_usage=True)
+    except (*UNREADABLE, StreamError):
+        return
+    assert all(isinstance(event, StreamEvent) for event in made)
+
+
+@given(OBJECTS)
+def test_tokens_of_text_generation_inference_are_read_or_refused(sent: dict[str, Any]) -> None:
     request = decode_completion(b'{"model": "m", "prompt": "x"}')
-    assert isinstance(request, CompletionRequest)
     reader = GenerateEvents(request, id="c", model="m", created=0)
-    for decode in (
-        lambda: decode_ai21_chunk(encoded(sent), model="m", created=0, include_usage=True),
-        lambda: reader.of(encoded(sent)),
-    ):
-        try:
-            assert all(isinstance(event, StreamEvent) for event in decode())
-        except (*UNREADABLE, StreamError):
-            continue
+    try:
+        assert all(isinstance(event, StreamEvent) for event in reader.of(encoded(sent)))
+    except (*UNREADABLE, StreamError):
+        pass
     try:
         decode_generated(encoded(sent), request, {}, id="c", model="m", created=0)
     except UNREADABLE:
@@ -122,11 +127,12 @@ def test_chunks_of_ai21_and_tokens_of_tgi_are_read_or_refused(sent: dict[str, An
 
 @given(VALUES)
 def test_vectors_and_rankings_are_read_or_refused(sent: Any) -> None:
-    for decode in (
+    decoders: list[Callable[[bytes], object]] = [
         decode_embed,
         lambda body: as_embeddings(body, embedding_request("m", ["x"]), model="m"),
         lambda body: decode_ranked(body, rerank_request("m", "q", ["x"]), model="m"),
-    ):
+    ]
+    for decode in decoders:
         try:
             decode(encoded(sent))
         except UNREADABLE:
