@@ -14,7 +14,7 @@ import msgspec
 from assay.calls import Answer, Call, CallContext, Caller
 from assay.calls.cache_rules import PASS_BY
 from assay.datasets import Case
-from assay.errors import AssayError, BadRequest, Conflict, NotFound, Upstream
+from assay.errors import AssayError, BadRequest, Conflict, GuardBlocked, InvalidOutput, NotFound, Upstream
 from assay.evals import store
 from assay.evals.cases import cache_key, messages_of
 from assay.evals.keeping import Keeper, Kept
@@ -178,7 +178,7 @@ class EvalRuns:
         try:
             call = Call("chat", messages_of(variant, todo.case), context, cache=PASS_BY)
             answer = await self._caller.complete(call)
-        except Upstream as error:
+        except (Upstream, GuardBlocked, InvalidOutput) as error:
             return _failed(error, todo, trace_id=context.trace_id), None
         result = _answered(answer, todo)
         return result, _to_remember(todo.key, result, self._clock) if self._is_own(answer) else None

@@ -33,6 +33,7 @@ class VariantAnswer(msgspec.Struct, kw_only=True):
     template: str | None
     messages: list[dict[str, str]]
     parameters: dict[str, Any]
+    output: dict[str, Any] | None
     inputs: tuple[str, ...]
     actor: str
     created: str
@@ -189,6 +190,7 @@ def variant_of(variant: Variant) -> VariantAnswer:
         template=spec.content.template,
         messages=[{"role": each.role, "content": each.content} for each in spec.content.messages],
         parameters=spec.parameters,
+        output=spec.output,
         inputs=variant.inputs,
         actor=variant.actor,
         created=rfc3339(variant.created_at_ns),

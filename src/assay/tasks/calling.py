@@ -97,6 +97,7 @@ def render(
         stream=request.stream if request else False,
         include_usage=request.include_usage if request else False,
         fields=fields,
+        validated=variant.variant.spec.output is not None,
     )
 
 

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from assay.catalog.guards import parse_guards
+from assay.detect.schemas import Schema
 from assay.errors import BadRequest, Conflict, NotFound
 from assay.kit.clock import SYSTEM, Clock
 from assay.kit.names import check_name
@@ -27,13 +28,15 @@ class VariantDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """A variant as people write it: in `assay.toml` and in `PUT /api/tasks/{name}/variants/{variant}`.
 
     Exactly one of `prompt` with neither version nor label (an inline template), `prompt` as a reference
-    (`{"name", "version" | "label"}`), or `messages`.
+    (`{"name", "version" | "label"}`), or `messages`. `output` is a JSON Schema: an answer that does not fit it is asked for
+    again, and never passed on.
     """
 
     model: str
     prompt: str | dict[str, Any] | None = None
     messages: tuple[TemplateMessage, ...] = ()
     parameters: dict[str, Any] = {}
+    output: dict[str, Any] | None = None
 
 
 def put_variant(
@@ -85,6 +88,14 @@ def resolve(tx: Connection, project: str, definition: VariantDefinition) -> Vari
             raise BadRequest(
                 f"A variant cannot set {field!r}", param=f"parameters.{field}", hint="Leave it out."
             )
+    if definition.output is not None:
+        Schema(definition.output, param="output")
+        if "response_format" in definition.parameters:
+            raise BadRequest(
+                "A variant with an output schema sets no response_format",
+                param="parameters.response_format",
+                hint="Leave one of the two out.",
+            )
     if (definition.prompt is None) == (not definition.messages):
         raise BadRequest("A variant has either a prompt or messages", param="prompt")
     reference: PromptReference | None = None
@@ -96,7 +107,11 @@ def resolve(tx: Connection, project: str, definition: VariantDefinition) -> Vari
     else:
         content = PromptContent(messages=definition.messages)
     return VariantSpec(
-        model=definition.model, content=content, prompt=reference, parameters=dict(definition.parameters)
+        model=definition.model,
+        content=content,
+        prompt=reference,
+        parameters=dict(definition.parameters),
+        output=definition.output,
     )
 
 

@@ -40,6 +40,9 @@ Table = dict[tuple[str, str], CompiledTask]
 def compile_variant(variant: Variant) -> CompiledVariant:
     """Ready for calls."""
     fields = {name: Raw(_encode(value)) for name, value in variant.spec.parameters.items()}
+    if variant.spec.output is not None:
+        named = {"name": "answer", "schema": variant.spec.output}
+        fields["response_format"] = Raw(_encode({"type": "json_schema", "json_schema": named}))
     return CompiledVariant(variant, compile_prompt(variant.spec.content), fields)
 
 

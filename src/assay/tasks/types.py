@@ -19,18 +19,21 @@ class PromptReference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a variant is. `content` is the prompt's content itself: a variant depends on nothing that may move.
 
-    `parameters` are fields of OpenAI's request format, e.g. `{"temperature": 0, "max_tokens": 20}`.
+    `parameters` are fields of OpenAI's request format, e.g. `{"temperature": 0, "max_tokens": 20}`; `output` is the JSON Schema
+    that every answer fits.
     """
 
     model: str
     content: PromptContent
     prompt: PromptReference | None = None
     parameters: dict[str, Any] = {}
+    output: dict[str, Any] | None = None
 
     @property
     def hash(self) -> str:
         """The name of this way to do the task. Which prompt it came from does not matter, only what it says."""
-        return value_hash({"model": self.model, "content": self.content, "parameters": self.parameters})
+        said = {"model": self.model, "content": self.content, "parameters": self.parameters}
+        return value_hash(said if self.output is None else {**said, "output": self.output})
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
