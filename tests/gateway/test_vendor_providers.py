@@ -43,6 +43,10 @@ api_key = "sk-right"
 route = [{{ provider = "cohere", model = "command-a-03-2025" }}]
 retries = 0
 price = {{ input_usd_per_mtok = 2.5, output_usd_per_mtok = 10 }}
+[models.either]
+route = [{{ provider = "cohere", model = "command-a-03-2025" }}, {{ provider = "groq", model = "llama" }}, {{ provider = "huggingface", model = "llama" }}]
+strategy = "priority"
+retries = 0
 [models.ai21]
 route = [{{ provider = "ai21", model = "jamba-large" }}]
 retries = 0
@@ -222,6 +226,17 @@ def test_what_a_vendor_cannot_honour_is_refused_by_name(
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model=vendor, messages=QUESTION, extra_body={param: 2})
     assert refused.value.param == param
+
+
+def test_a_request_goes_on_to_the_first_vendor_that_can_honour_it(
+    client: openai.OpenAI, house: House
+) -> None:
+    raw = client.chat.completions.with_raw_response.create(model="either", messages=QUESTION, n=2)
+    assert len(raw.parse().choices) == 2
+    span = house.span(raw.headers["x-assay-trace-id"])
+    assert (span["provider"], span["attempts"]) == ("huggingface", 1)
+    raw = client.chat.completions.with_raw_response.create(model="either", messages=QUESTION)
+    assert house.span(raw.headers["x-assay-trace-id"])["provider"] == "cohere"
 
 
 def test_an_anthropic_client_asks_the_vendors_too(house: House) -> None:

@@ -141,6 +141,7 @@ def test_azures_newer_api_has_the_usual_paths() -> None:
         ("deepseek", {"parallel_tool_calls": False}, "parallel_tool_calls"),
         ("tgi", {"n": 2}, "n"),
         ("ollama", {"logit_bias": {"1": 1}}, "logit_bias"),
+        ("ollama", {"tool_choice": "none"}, "tool_choice"),
     ],
 )
 def test_what_a_server_would_not_honour_is_refused_by_name(
@@ -152,6 +153,14 @@ def test_what_a_server_would_not_honour_is_refused_by_name(
             ask(chat(**body))
         assert refused.value.param == param
     assert not desk.simulation.log
+
+
+@pytest.mark.parametrize(("profile", "param"), [("tgi", "echo"), ("ollama", "best_of"), ("ollama", "n")])
+def test_what_a_server_leaves_unread_in_completions_is_refused_too(profile: str, param: str) -> None:
+    desk = Desk(profile)
+    with pytest.raises(Untranslatable) as refused:
+        desk.complete(completion(**{param: True if param == "echo" else 2}))
+    assert refused.value.param == param
 
 
 def test_what_asks_for_nothing_is_left_out_and_the_rest_goes_as_it_came() -> None:

@@ -54,6 +54,8 @@ class Profile(Struct, frozen=True, kw_only=True):
 PLAIN = Profile(known=False)
 
 _ONE_ANSWER: Mapping[str, tuple[Any, ...]] = {"n": (1,), "logit_bias": ({},)}
+_PLAIN_TEXT: Mapping[str, tuple[Any, ...]] = {**_ONE_ANSWER, "echo": (False,), "best_of": (1,)}
+"""What servers leave unread in completions, besides."""
 
 PROFILES: Mapping[str, Profile] = {
     "azure": Profile(key_header="api-key", limit_field="max_completion_tokens", addresses="deployments"),
@@ -73,9 +75,13 @@ PROFILES: Mapping[str, Profile] = {
         completions="chat",
     ),
     "vllm": Profile(base_url="http://127.0.0.1:8000/v1"),
-    "tgi": Profile(base_url="http://127.0.0.1:8080/v1", one_limit_field=True, refuses=_ONE_ANSWER),
+    "tgi": Profile(base_url="http://127.0.0.1:8080/v1", one_limit_field=True, refuses=_PLAIN_TEXT),
     "tei": Profile(base_url="http://127.0.0.1:8080/v1", reranks="tei"),
-    "ollama": Profile(base_url="http://127.0.0.1:11434/v1", one_limit_field=True, refuses=_ONE_ANSWER),
+    "ollama": Profile(
+        base_url="http://127.0.0.1:11434/v1",
+        one_limit_field=True,
+        refuses={**_PLAIN_TEXT, "tool_choice": ("auto",), "parallel_tool_calls": (True,)},
+    ),
     "llama.cpp": Profile(base_url="http://127.0.0.1:8080/v1"),
 }
 
