@@ -163,12 +163,14 @@ def _response_format(value: dict[str, Any]) -> Said:
             )
 
 
-def _effort(value: str, *, is_older: bool) -> Said:
-    if value == "none" or is_older:
-        if value not in _BUDGETS:
-            raise _unsayable(f"reasoning_effort {value!r}", "reasoning_effort")
-        return {"thinkingBudget": _BUDGETS[value]}
-    return {"thinkingLevel": value.upper()}
+def _effort(value: Any, *, is_older: bool) -> Said:
+    if not isinstance(value, str) or ((value == "none" or is_older) and value not in _BUDGETS):
+        raise _unsayable(f"reasoning_effort {value!r}", "reasoning_effort")
+    return (
+        {"thinkingBudget": _BUDGETS[value]}
+        if value == "none" or is_older
+        else {"thinkingLevel": value.upper()}
+    )
 
 
 def _thinking(fields: Said) -> Said:
