@@ -30,7 +30,7 @@ Each carries the HTTP status, a machine-readable `type`, a message that says wha
 to do next. `/api`, `/v1` and the command line shape the same error in their own way.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class AssayError(Exception):
@@ -70,14 +70,15 @@ class GuardBlocked(BadRequest):
 
     type = "guard_blocked"
 
-    def __init__(self, guard: str, side: str) -> None:
-        what = "what was sent" if side == "input" else "the model's answer"
-        super().__init__(
-            f"guard_blocked: the guard {guard!r} blocks {what}",
-            hint="Change the input."
-            if side == "input"
-            else "Ask in another way; the call was made and counts.",
-        )
+    def __init__(
+        self,
+        message: str,
+        *,
+        guard: str,
+        side: Literal["input", "output"],
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.guard = guard
         self.side = side
 

@@ -145,6 +145,17 @@ def test_a_schema_that_the_provider_takes_goes_along_as_it_came(pipeline: Make, 
     assert entry.body["messages"] == [{"role": "user", "content": "how old"}]
 
 
+@both
+def test_an_upstream_that_lacks_schemas_is_asked_in_words(pipeline: Make, stream: bool) -> None:
+    route = [{"provider": "a", "model": "up-a", "lacks": ["json_schema"]}]
+    made = pipeline(says(FITS), structured={}, route=route)
+    assert answer(made, ask(made, stream=stream)) == FITS
+    assert "response_format" not in made.simulations["a"].log[-1].body
+    made = pipeline(says(FITS), route=route)
+    with pytest.raises(BadRequest, match="json_schema"):
+        answer(made, ask(made, stream=stream))
+
+
 def test_a_provider_that_refuses_the_field_by_name_is_asked_in_words(pipeline: Make) -> None:
     made = pipeline(says(FITS), structured={})
     provider = made.get("a")

@@ -15,6 +15,7 @@ from assay.gateway.refusals import refuse
 from assay.kit import json
 
 MORE: dict[type[AssayError], dict[str, Any]] = {
+    errors.GuardBlocked: {"guard": "pii", "side": "input"},
     errors.InvalidRows: {"rows": [(3, "is not JSON")]},
     errors.UpstreamRefused: {"status": 418, "body": b"a teapot"},
     errors.MissingExtra: {"extra": "server"},

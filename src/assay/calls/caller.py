@@ -215,7 +215,7 @@ class Caller:
 
     async def _first_that_answers(self, ledger: Ledger, attempt: Try[T]) -> T:
         last: Upstream | Untranslatable | None = None
-        wishes = Wishes(ledger.call, self._prices)
+        wishes = Wishes(ledger.call, self._prices, is_worded=ledger.form is not None)
         targets = plan(
             self.models,
             self._asked(ledger),
@@ -327,6 +327,8 @@ async def _open_stream(provider: Provider, request: ProviderRequest, ledger: Led
 
 async def _complete_to_fit(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Response:
     assert ledger.form is not None
+    assert ledger.target is not None
+    ledger.form.goes_to(ledger.target.route)
 
     async def ask(at: Provider, shaped: ProviderRequest) -> Response:
         return await _complete(at, shaped, ledger)
@@ -337,6 +339,8 @@ async def _complete_to_fit(provider: Provider, request: ProviderRequest, ledger:
 async def _stream_to_fit(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Opened:
     """The whole stream, held back until its words fit; another may still answer until then."""
     assert ledger.form is not None
+    assert ledger.target is not None
+    ledger.form.goes_to(ledger.target.route)
 
     async def gather(at: Provider, shaped: ProviderRequest) -> list[StreamEvent]:
         iterator, events = await _open_stream(at, shaped, ledger)

@@ -169,7 +169,19 @@ class Watch:
         rule = guard.rule
         self._found.setdefault((rule.name, side), Counter()).update(each.kind for each in found)
         if rule.action == "block" and self.blocked is None:
-            self.blocked = GuardBlocked(rule.name, side)
+            self.blocked = _blocked(rule.name, side)
+
+
+def _blocked(guard: str, side: Side) -> GuardBlocked:
+    """It says which guard, and nothing of what it found."""
+    what, hint = (
+        ("what was sent", "Change the input.")
+        if side == "input"
+        else ("the model's answer", "Ask in another way; the call was made and is paid for.")
+    )
+    return GuardBlocked(
+        f"guard_blocked: the guard {guard!r} blocks {what}", guard=guard, side=side, hint=hint
+    )
 
 
 def takes_out(guard: Guard) -> bool:

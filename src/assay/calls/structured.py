@@ -16,7 +16,7 @@ from assay.calls.guard_texts import rewritten_response
 from assay.calls.stream_texts import MARKS, WORDS, Ends, of_chat
 from assay.calls.structured_requests import Turn, in_words, once_more, schema_of
 from assay.calls.types import Call
-from assay.catalog.models import ModelConfig, StructuredRule
+from assay.catalog.models import ModelConfig, Route, StructuredRule
 from assay.detect.schemas import Schema, unfenced
 from assay.errors import BadRequest, InvalidOutput
 from assay.providers.types import Provider, ProviderRequest
@@ -65,12 +65,19 @@ class Form:
         self._rule = rule
         self._endpoint = endpoint
         self._turns: list[Turn] = []
-        self._is_worded: bool | None = None if rule.native is None else not rule.native
+        self._is_worded: bool | None = None
 
     @property
     def asked(self) -> int:
         """Answers that did not fit."""
         return len(self._turns)
+
+    def goes_to(self, route: Route) -> None:
+        """It is asked there now: natively, in words, or, where nothing says, natively until that is refused."""
+        if "json_schema" in route.lacks:
+            self._is_worded = True
+        else:
+            self._is_worded = None if self._rule.native is None else not self._rule.native
 
     def shaped(self, request: ProviderRequest) -> ProviderRequest:
         """The request as this attempt asks it."""

@@ -28,10 +28,12 @@ class _Where(NamedTuple):
 class Wishes:
     """Those of one call. Nothing is counted before a route asks for it."""
 
-    __slots__ = ("_call", "_most", "_needs", "_prices")
+    __slots__ = ("_call", "_is_worded", "_most", "_needs", "_prices")
 
-    def __init__(self, call: Call, prices: PriceBook) -> None:
+    def __init__(self, call: Call, prices: PriceBook, *, is_worded: bool = False) -> None:
+        """`is_worded`: an upstream that takes no schema is told it in words."""
         self._call = call
+        self._is_worded = is_worded
         self._prices = prices
         self._most: Reserve | None = None
         self._needs: frozenset[str] | None = None
@@ -74,7 +76,8 @@ class Wishes:
 
     def _needed(self) -> frozenset[str]:
         if self._needs is None:
-            self._needs = needs_of(self._call)
+            needed = needs_of(self._call)
+            self._needs = needed - {"json_schema"} if self._is_worded else needed
         return self._needs
 
 
