@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import msgspec
 import pytest
 
 from assay.calls.counting import TOKENS_PER_IMAGE, TokenCount, count_at, estimated_input
@@ -69,6 +70,26 @@ def test_a_server_that_does_not_count_has_it_estimated(status: int) -> None:
 def test_any_other_refusal_is_one(error: Upstream) -> None:
     with pytest.raises(type(error)):
         count(error)
+
+
+class Another:
+    """A vendor of another format, which counts some models."""
+
+    name = type = "another"
+    complete = Vendor.complete
+    stream = Vendor.stream
+    aclose = Vendor.aclose
+
+    async def count_chat(self, request: ProviderRequest) -> int | None:
+        return None if request.model == "m" else 7
+
+
+def test_a_vendor_of_another_format_counts_or_says_that_it_does_not() -> None:
+    nobody: Any = None
+    uncounted = asyncio.run(count_at(Another(), request(), nobody))
+    assert uncounted.source is UsageSource.ESTIMATE
+    counted = asyncio.run(count_at(Another(), msgspec.structs.replace(request(), model="n"), nobody))
+    assert counted == TokenCount(7, UsageSource.PROVIDER)
 
 
 def test_an_estimate_takes_tools_into_account_and_pictures_by_the_piece() -> None:

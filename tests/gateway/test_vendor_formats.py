@@ -178,6 +178,13 @@ def test_an_anthropic_stream_says_and_counts_what_a_whole_message_does(house: Ho
 
 
 @pytest.mark.parametrize("model", VENDORS)
+def test_tokens_are_counted_by_the_vendor(house: House, model: str) -> None:
+    raw = house.anthropic.messages.with_raw_response.count_tokens(model=model, messages=user("one two three"))
+    assert raw.parse().input_tokens == 3
+    assert raw.headers["x-assay-usage-source"] == "provider"
+
+
+@pytest.mark.parametrize("model", VENDORS)
 def test_a_schema_is_kept_to(house: House, model: str) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     form: Any = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": True}}

@@ -190,6 +190,20 @@ def test_a_completion_is_asked_as_a_message() -> None:
     assert "".join(json.loads(e.raw)["choices"][0]["text"] for e in events if e.raw) == "one two"
 
 
+def test_tokens_are_counted_by_bedrock_where_it_counts() -> None:
+    desk = Desk()
+    assert asyncio.run(desk.translated.count_chat(messages(system="be kind", temperature=0.5))) == 5
+    assert desk.simulation.log[-1].path == "/model/anthropic.claude-x-v1%3A0/count-tokens"
+    assert set(desk.asked["input"]["converse"]) == {"messages", "system"}
+    for status in (400, 403):
+        unable = Answering({"message": "m"}, status).bedrock
+        assert asyncio.run(unable.count_chat(chat())) is None
+    with pytest.raises(UpstreamRefused):
+        asyncio.run(Answering({"message": "m"}, 503).bedrock.count_chat(chat()))
+    with pytest.raises(Upstream, match="no count"):
+        asyncio.run(Answering({}).bedrock.count_chat(chat()))
+
+
 # --- Keys and signatures ---
 
 

@@ -277,6 +277,21 @@ def test_an_anthropic_client_goes_on_as_well() -> None:
     assert json.loads(told[-2].raw or b"")["delta"]["stop_reason"] == "tool_use"
 
 
+def test_tokens_are_counted_by_google_for_an_anthropic_client() -> None:
+    desk = Desk()
+    tools = [{"name": "weather", "input_schema": SCHEMA}]
+    counted = messages(system="be kind", tools=tools)
+    assert asyncio.run(desk.translated.count_chat(counted)) == 5
+    assert desk.simulation.log[-1].path == "/v1beta/models/gemini-3-pro:countTokens"
+    asked = desk.asked["generateContentRequest"]
+    assert (asked["model"], asked["systemInstruction"]) == (
+        "models/gemini-3-pro",
+        {"parts": [{"text": "be kind"}]},
+    )
+    with pytest.raises(Upstream, match="no count"):
+        asyncio.run(Answering({}).gemini.count_chat(chat()))
+
+
 # --- Vectors ---
 
 

@@ -7,7 +7,7 @@ from assay.calls.estimate import BYTES_PER_TOKEN
 from assay.calls.ledger import Ledger
 from assay.calls.watch import IdleWatch
 from assay.errors import UpstreamRefused, UpstreamTimeout
-from assay.providers.types import MessagesProvider, Provider, ProviderRequest
+from assay.providers.types import CountingProvider, MessagesProvider, Provider, ProviderRequest
 from assay.wire.anthropic_answers import decode_error
 from assay.wire.messages import ImagePart, Message
 from assay.wire.openai_chat import encode_message
@@ -30,21 +30,25 @@ class TokenCount(msgspec.Struct, frozen=True):
 
 async def count_at(provider: Provider, request: ProviderRequest, ledger: Ledger) -> TokenCount:
     """One attempt: the vendor's own count where it has one, else an estimate of the messages and tools by their bytes."""
-    if not isinstance(provider, MessagesProvider):
-        return TokenCount(_estimated(request), UsageSource.ESTIMATE)
+    counted: int | None = None
     try:
         with IdleWatch(request.timeouts.total_s):
-            return TokenCount(await provider.count_tokens(request), UsageSource.PROVIDER)
+            if isinstance(provider, MessagesProvider):
+                counted = await provider.count_tokens(request)
+            elif isinstance(provider, CountingProvider):
+                counted = await provider.count_chat(request)
     except UpstreamRefused as error:
         # Many servers of the format do not count; Anthropic's own 404 is about the model and has its shape.
-        if error.status in _NOT_SERVED and decode_error(error.body) is None:
-            return TokenCount(_estimated(request), UsageSource.ESTIMATE)
-        raise
+        if error.status not in _NOT_SERVED or decode_error(error.body) is not None:
+            raise
     except TimeoutError as error:
         raise UpstreamTimeout(
             f"{provider.name} did not count within {request.timeouts.total_s:g} s",
             hint="Raise the model's `timeout`.",
         ) from error
+    if counted is None:
+        return TokenCount(_estimated(request), UsageSource.ESTIMATE)
+    return TokenCount(counted, UsageSource.PROVIDER)
 
 
 def _estimated(request: ProviderRequest) -> int:

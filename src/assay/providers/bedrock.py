@@ -43,6 +43,7 @@ from assay.wire.responses import Response, StreamEvent
 SERVICE = "bedrock"
 _PAIR = re.compile(r"([A-Z0-9]{16,128}):([^:\s]+)(?::([^:\s]+))?")
 _REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]+)+-\d")
+_COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 _JSON = (("content-type", "application/json"),)
 _BY_LETTERS = {kind[0].upper() + kind[1:]: status for kind, status in STATUS_OF.items()}
 
@@ -129,7 +130,7 @@ class BedrockProvider:
         """See `Provider.complete`."""
         if request.endpoint == "completions":
             return await CompletionsOverChat(self).complete(request)
-        response = await self._send(request, "converse", stream=False)
+        response = await self._send(request, "converse", self._body(request), stream=False)
         try:
             body = await response.read()
         finally:
@@ -152,6 +153,24 @@ class BedrockProvider:
             async for event in events:
                 yield event
 
+    async def count_chat(self, request: ProviderRequest) -> int | None:
+        """See `CountingProvider.count_chat`. Some models are not counted, and a key may call a model and not count."""
+        fields = msgspec.json.decode(self._body(request), type=dict[str, msgspec.Raw])
+        asked = {"input": {"converse": {name: fields[name] for name in _COUNTED if name in fields}}}
+        response = await self._send(request, "count-tokens", msgspec.json.encode(asked), stream=False)
+        try:
+            body = await response.read()
+        finally:
+            await response.aclose()
+        if response.status in (400, 403):
+            return None
+        if response.status >= 300:
+            raise aws_refusal(self.name, response, body, self._clock)
+        try:
+            return msgspec.json.decode(body, type=_Count).input_tokens
+        except UNREADABLE as error:
+            raise Upstream(f"{self.name} answered with something that is no count: {error}") from error
+
     async def probe(self) -> Probe:
         """See `ProbedProvider.probe`. A key that may call models and not list them has been taken all the same."""
         url = f"{self._control_url}/foundation-models"
@@ -169,7 +188,7 @@ class BedrockProvider:
         """Nothing of its own to close: the transport is shared."""
 
     async def _events(self, request: ProviderRequest) -> AsyncGenerator[StreamEvent, None]:
-        response = await self._send(request, "converse-stream", stream=True)
+        response = await self._send(request, "converse-stream", self._body(request), stream=True)
         try:
             if response.status >= 300:
                 raise aws_refusal(self.name, response, await response.read(), self._clock)
@@ -225,10 +244,14 @@ class BedrockProvider:
             body=_as_openai(said, kind),
         )
 
-    async def _send(self, request: ProviderRequest, method: str, *, stream: bool) -> HttpResponse:
+    def _body(self, request: ProviderRequest) -> bytes:
         assert isinstance(request.request, ChatRequest), "the pipeline asks for nothing else"
+        return as_converse_body(request.request, model=request.model)
+
+    async def _send(
+        self, request: ProviderRequest, method: str, body: bytes, *, stream: bool
+    ) -> HttpResponse:
         url = f"{self._base_url}/model/{quote(request.model, safe='-._~')}/{method}"
-        body = as_converse_body(request.request, model=request.model)
         headers = self._signed("POST", url, body)
         return await self._transport.send(
             HttpRequest("POST", url, headers, body), request.timeouts, stream=stream
@@ -250,6 +273,10 @@ class BedrockProvider:
 
     def _now_s(self) -> int:
         return self._clock.now_ns() // 1_000_000_000
+
+
+class _Count(msgspec.Struct, frozen=True, rename="camel"):
+    input_tokens: int
 
 
 def _id(response: HttpResponse) -> str:

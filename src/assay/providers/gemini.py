@@ -135,6 +135,16 @@ class GeminiProvider:
             usage=None if tokens is None else Usage(input=tokens),
         )
 
+    async def count_chat(self, request: ProviderRequest) -> int:
+        """See `CountingProvider.count_chat`."""
+        fields = msgspec.json.decode(self._body(request), type=dict[str, msgspec.Raw])
+        asked = {"generateContentRequest": {"model": _path(request.model), **fields}}
+        body = await self._whole(request, "countTokens", msgspec.json.encode(asked))
+        try:
+            return msgspec.json.decode(body, type=_Count).total_tokens
+        except UNREADABLE as error:
+            raise Upstream(f"{self.name} answered with something that is no count: {error}") from error
+
     async def probe(self) -> Probe:
         """See `ProbedProvider.probe`."""
         return await probed(self._transport, f"{self._base_url}/models", self._headers)
@@ -227,6 +237,10 @@ class GeminiProvider:
 
     def _now_s(self) -> int:
         return self._clock.now_ns() // 1_000_000_000
+
+
+class _Count(msgspec.Struct, frozen=True, rename="camel"):
+    total_tokens: int
 
 
 def _path(model: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from assay.errors import Upstream
-from assay.providers.types import Provider, ProviderRequest
+from assay.providers.types import CountingProvider, Provider, ProviderRequest
 from assay.wire.as_chat_request import as_chat_request
 from assay.wire.as_messages_answer import MessagesEvents, UnusableCalls, as_messages_answer
 from assay.wire.openai_chat import UNREADABLE
@@ -48,6 +48,11 @@ class MessagesOverChat:
                     raise Upstream(f"{self.name} sent {error}") from error
         for event in events.end():
             yield event
+
+    async def count_chat(self, request: ProviderRequest) -> int | None:
+        """See `CountingProvider.count_chat`."""
+        chat = self._chat
+        return await chat.count_chat(self._as_chat(request)) if isinstance(chat, CountingProvider) else None
 
     async def aclose(self) -> None:
         """The chat provider is closed by its owner."""

@@ -106,6 +106,15 @@ class MessagesProvider(Provider, Protocol):
 
 
 @runtime_checkable
+class CountingProvider(Provider, Protocol):
+    """A provider of another format that counts too. One that cannot has no `count_chat`."""
+
+    async def count_chat(self, request: ProviderRequest) -> int | None:
+        """The tokens that a chat would take in, as the vendor counts them; None when it does not count for this model. Raises
+        an `Upstream` error."""
+
+
+@runtime_checkable
 class EmbeddingProvider(Provider, Protocol):
     """A provider that embeds texts too. One that cannot has no `embed`."""
 

@@ -16,6 +16,7 @@ from assay.providers.simulated.asking import Asked, Refused
 from assay.providers.simulated.messages_asking import signature
 
 PATH = re.compile(r"/model/([^/]+)/(converse|converse-stream)")
+COUNT_PATH = re.compile(r"/model/[^/]+/count-tokens")
 _KINDS = {
     400: "ValidationException",
     401: "UnrecognizedClientException",
@@ -135,6 +136,14 @@ class _Body(_Strict):
     service_tier: dict[str, str] | None = None
 
 
+class _Counted(_Strict):
+    converse: msgspec.Raw
+
+
+class _ToCount(_Strict):
+    input: _Counted
+
+
 _body = msgspec.json.Decoder(_Body)
 
 
@@ -169,6 +178,15 @@ def parse_converse(path: str, body: bytes) -> Asked:
         thinks=thinking.get("type") in ("enabled", "adaptive"),
         json_schema=_schema(sent.output_config),
     )
+
+
+def parse_converse_count(path: str, body: bytes) -> Asked:
+    """Read a request to count one. Raises `Refused`."""
+    try:
+        asked = msgspec.json.decode(body, type=_ToCount).input.converse
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(400, f"Could not parse the request body: {error}") from error
+    return parse_converse(path.replace("/count-tokens", "/converse"), bytes(asked))
 
 
 def converse_error(status: int, message: str) -> bytes:

@@ -346,6 +346,12 @@ _TEI = Dialect(
     vectors=lambda asked, _: ranking.bare_answer(asked),
 )
 
+_GEMINI_COUNT = Dialect(
+    parse=lambda call, body: gemini_asking.parse_gemini_count(call.path, body),
+    error=lambda status, message, _: gemini_asking.gemini_error(status, message),
+    vectors=lambda asked, _: msgspec.json.encode({"totalTokens": counted(asked)}),
+)
+
 # --- Bedrock's ---
 
 
@@ -364,6 +370,12 @@ _CONVERSE = Dialect(
     stream_type=converse_saying.STREAM_TYPE,
 )
 
+_CONVERSE_COUNT = Dialect(
+    parse=lambda call, body: converse_asking.parse_converse_count(call.path, body),
+    error=lambda status, message, _: converse_asking.converse_error(status, message),
+    vectors=lambda asked, _: msgspec.json.encode({"inputTokens": counted(asked)}),
+)
+
 DIALECTS: tuple[tuple[re.Pattern[str], Dialect], ...] = (
     (re.compile("/v1/chat/completions"), openai("chat")),
     (re.compile("/v1/completions"), openai("completions")),
@@ -380,6 +392,8 @@ DIALECTS: tuple[tuple[re.Pattern[str], Dialect], ...] = (
     (_FEATURES_PATH, _FEATURES),
     (re.compile("/rerank"), _TEI),
     (converse_asking.PATH, _CONVERSE),
+    (converse_asking.COUNT_PATH, _CONVERSE_COUNT),
+    (gemini_asking.COUNT_PATH, _GEMINI_COUNT),
     (gemini_asking.PATH, _GEMINI),
     (gemini_asking.EMBED_PATH, _GEMINI_VECTORS),
     (re.compile("/v1/responses"), _RESPONSES),

@@ -19,6 +19,7 @@ from assay.providers.simulated.asking import Asked, Refused
 PATH = re.compile(
     r"/v1(?:beta|alpha)?/(?:models|tunedModels)/([^/:]+):(generateContent|streamGenerateContent)"
 )
+COUNT_PATH = re.compile(r"/v1beta/models/[^/:]+:countTokens")
 EMBED_PATH = re.compile(r"/v1(?:beta|alpha)?/models/([^/:]+):batchEmbedContents")
 S = TypeVar("S", bound=msgspec.Struct)
 _UNDER = re.compile("_([a-z])")
@@ -138,6 +139,10 @@ class _Body(_Strict):
     simulate: dict[str, Any] | None = None
 
 
+class _ToCount(_Strict):
+    generate_content_request: dict[str, Any]
+
+
 class _Embedded(_Strict):
     model: str
     content: _Content
@@ -197,6 +202,17 @@ def parse_gemini(path: str, body: bytes) -> Asked:
         json_schema=_schema(config),
         steering=sent.simulate or {},
     )
+
+
+def parse_gemini_count(path: str, body: bytes) -> Asked:
+    """Read a request to count one for content. Raises `Refused`."""
+    try:
+        fields = msgspec.json.decode(body, type=_ToCount).generate_content_request
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(400, f"Invalid JSON payload received. {error}") from error
+    if fields.pop("model", None) != path.rpartition("/v1beta/")[2].removesuffix(":countTokens"):
+        raise Refused(400, "The request to count must be for the model of the URL.")
+    return parse_gemini(path.replace(":countTokens", ":generateContent"), msgspec.json.encode(fields))
 
 
 def parse_gemini_batch(path: str, body: bytes) -> Asked:
