@@ -80,6 +80,10 @@ GATEWAY = {
     "GET /v1/files/{file_id}": "What is known of a file.",
     "DELETE /v1/files/{file_id}": "Let go of a file.",
     "GET /v1/files/{file_id}/content": "A file's content.",
+    "GET /v1/batches": "The project's batches, newest first: `limit`, `after`.",
+    "POST /v1/batches": "Start a batch: `input_file_id`, `endpoint`, `completion_window`, `metadata`, `assay.concurrency`.",
+    "GET /v1/batches/{batch_id}": "How far a batch is.",
+    "POST /v1/batches/{batch_id}/cancel": "Stop a batch; what is done is kept.",
     "/v1/models": "The models and tasks that the key may call.",
 }
 OPERATIONS = ("/healthz", "/readyz", "/metrics")
@@ -92,7 +96,7 @@ def http_page() -> Iterator[str]:
         "",
     )
     yield from ("## The data plane", "", "| | |", "| --- | --- |")
-    gateway = Gateway(caller=None, tasks=None, snapshot=None, responses=None, files=None, max_body_bytes=0)
+    gateway = Gateway(caller=None, tasks=None, snapshot=None, responses=None, files=None, batches=None, max_body_bytes=0)
     rows = [(path, method, GATEWAY[path]) for path, (method, _) in gateway.routes.items()]
     rows += [
         (path, method, GATEWAY[f"{method} {path}"])

@@ -42,6 +42,8 @@ KEPT = {
     "retention": "How long a project keeps messages and rows of its spans, and whether imports are treated alike.",
     "secrets": "Secrets of the server, such as keys of providers; `sealed` is the encrypted value.",
     "job_lines": "The newest lines of a job's log.",
+    "batches": "Many calls in a file, made in the background.",
+    "batch_results": "What came of each line of a batch that has not ended; then it is in its files.",
     "files": "Uploaded and made files; their content lies in the data directory.",
     "responses": "Answers of the Responses API that their clients had kept, each pointing to the one before.",
 }

@@ -27,6 +27,11 @@ from assay.access.limits import LIMITS
 from assay.access.signing import SignIn
 from assay.audit import api as audit_api
 from assay.audit import pages as audit_pages
+from assay.batches import KIND as BATCH
+from assay.batches import Batches, BatchRuns
+from assay.batches import api as batches_api
+from assay.batches import pages as batches_pages
+from assay.batches.asking import Asking
 from assay.calls import Caller, limits_api, limits_pages
 from assay.calls.cache import AnswerCache
 from assay.calls.cache_log import CacheLog
@@ -117,6 +122,7 @@ ROOMS = (
     "releases",
     "datasets",
     "evals",
+    "batches",
     "jobs",
     "decisions",
 )
@@ -270,6 +276,7 @@ class Assay:
             is_due=self.upkeep.is_due,
             every_s=upkeep.EVERY_S,
         )
+        self._prepare_batches()
         self.jobs.register(file_jobs.KIND, file_jobs.FileExpiry(self.files).run)
         self.file_schedule = Schedule(
             self.jobs,
@@ -288,6 +295,15 @@ class Assay:
             fingerprint=self.vault.fingerprint,
         )
 
+    def _prepare_batches(self) -> None:
+        asking = Asking(self.caller, self.task_calls, self.snapshot)
+        runs = BatchRuns(self.records, self.files, asking)
+        self.batches = Batches(
+            self.records, self.jobs, self.files, concurrency=self.settings.batch_concurrency
+        )
+        self.batches.on_stop(runs.ask_to_stop)
+        self.jobs.register(BATCH, runs.run, page=lambda arguments: f"/batches/{arguments['batch_id']}")
+
     def _open_faces(self) -> None:
         """What answers requests."""
         settings = self.settings
@@ -300,6 +316,7 @@ class Assay:
             max_body_bytes=max_body_bytes,
             responses=self.responses,
             files=self.files,
+            batches=self.batches,
             replays=self.replays,
             overhead_s=self.tally.overhead_s,
         )
@@ -346,6 +363,8 @@ class Assay:
                 "answer_cache": self.cache,
                 "task_calls": self.task_calls,
                 "jobs": self.jobs,
+                "files": self.files,
+                "batches": self.batches,
                 "catalog": self.catalog,
                 "upstreams": self.caller.health,
                 "assay": self,
@@ -435,6 +454,8 @@ HANDLERS = [
     *settings_pages.handlers,
     *audit_api.handlers,
     *audit_pages.handlers,
+    *batches_api.handlers,
+    *batches_pages.handlers,
     *catalog_api.handlers,
     *catalog_pages.handlers,
     *datasets_api.handlers,

@@ -17,6 +17,7 @@ import assay
 from assay.commands import (
     audit,
     backup,
+    batches,
     datasets,
     demo,
     doctor,
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 for noun in (
     audit,
+    batches,
     datasets,
     eval,
     keys,

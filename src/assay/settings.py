@@ -58,6 +58,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "max_project_files_mb", float, 8192.0, "Most MiB of files of one project; more is refused with 413."
     ),
+    Setting("batch_concurrency", int, 8, "Calls of one batch that run at once, unless it says otherwise."),
     Setting(
         "max_spool_mb",
         float,
@@ -130,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_mb: float
     max_file_mb: float
     max_project_files_mb: float
+    batch_concurrency: int
     max_spool_mb: float
     min_free_disk_mb: float
     content_days: int

@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from assay.access import Principal, authenticate, check_project
+from assay.batches import Batches
 from assay.calls import Call, Caller
 from assay.calls.cache_shelf import Shelf
 from assay.calls.metrics import OVERHEAD_S, Histogram
 from assay.errors import AssayError, MethodNotAllowed, NotFound
 from assay.files import Files
 from assay.gateway import idempotency
+from assay.gateway.batches import BatchesApi
 from assay.gateway.calling import check_may_call, context_of, label, label_cost, trailer
 from assay.gateway.embeddings import Embeddings
 from assay.gateway.exchange import AsgiExchange, Departure, Exchange, Receive, Scope, Send
@@ -54,6 +56,7 @@ class Gateway:
         max_body_bytes: int,
         responses: ResponseShelf,
         files: Files,
+        batches: Batches,
         replays: idempotency.Replays | None = None,
         overhead_s: Histogram | None = None,
     ) -> None:
@@ -79,11 +82,15 @@ class Gateway:
             "/v1/models": ("GET", self._models),
         }
         files_api = FilesApi(files)
+        batches_api = BatchesApi(batches, max_body_bytes=max_body_bytes)
         self.resources = Resources(
             {
                 "/v1/files": {"GET": files_api.index, "POST": files_api.create},
                 "/v1/files/{file_id}": {"GET": files_api.show, "DELETE": files_api.remove},
                 "/v1/files/{file_id}/content": {"GET": files_api.content},
+                "/v1/batches": {"GET": batches_api.index, "POST": batches_api.create},
+                "/v1/batches/{batch_id}": {"GET": batches_api.show},
+                "/v1/batches/{batch_id}/cancel": {"POST": batches_api.cancel},
                 "/v1/responses/{response_id}": {"GET": stored.show, "DELETE": stored.remove},
                 "/v1/responses/{response_id}/input_items": {"GET": stored.items},
                 "/v1/responses/{response_id}/cancel": {"POST": stored.cancel},

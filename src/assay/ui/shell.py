@@ -91,6 +91,7 @@ NAVIGATION = (
     NavItem(later("Runs"), "/runs", "r", "runs", also=("/comparisons",)),
     NavItem(later("Decisions"), "/decisions", "c", "decisions"),
     NavItem(later("Models"), "/models", "n", "models", begins=True),
+    NavItem(later("Batches"), "/batches", "b", "batches"),
     NavItem(later("Jobs"), "/jobs", "j", "jobs"),
     NavItem(later("Keys"), "/keys", "y", "keys"),
     NavItem(later("Settings"), "/settings", "e", "settings", also=("/users", "/projects", "/audit")),

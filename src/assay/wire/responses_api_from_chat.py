@@ -30,7 +30,7 @@ _ECHOED: dict[str, Any] = {
     "parallel_tool_calls": True,
     "previous_response_id": None,
     "reasoning": {"effort": None, "summary": None},
-    "store": True,
+    "store": False,  # the gateway says otherwise of what it has kept
     "temperature": 1.0,
     "text": {"format": {"type": "text"}},
     "tool_choice": "auto",
