@@ -245,3 +245,15 @@ def test_an_anthropic_client_asks_the_vendors_too(house: House) -> None:
         answer = house.server.http.post("/v1/messages", json=body).json()
         assert answer["content"] == [{"type": "text", "text": "Say this as it is."}]
         assert answer["usage"]["output_tokens"] == 5
+
+
+def test_the_official_client_puts_citations_of_a_stream_together(client: openai.OpenAI, house: House) -> None:
+    documents = {"documents": [{"id": "d1", "data": {"text": "a source"}}]}
+    whole = client.chat.completions.create(model="cohere", messages=QUESTION, extra_body=documents)
+    with client.chat.completions.stream(model="cohere", messages=QUESTION, extra_body=documents) as stream:
+        told = stream.get_final_completion().choices[0].message.model_dump()["citations"]
+        trace_id = stream._response.headers["x-assay-trace-id"]
+    said = whole.choices[0].message.model_dump()["citations"]
+    assert [citation["text"] for citation in said] == ["Say", "this"]
+    assert [{**citation, "index": at} for at, citation in enumerate(said)] == told
+    assert house.span(trace_id)["output"][0]["citations"] == said

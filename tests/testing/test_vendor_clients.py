@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
@@ -63,8 +64,23 @@ def test_azures_client_chats_streams_and_embeds(server: SimulatedServer) -> None
 
 
 @pytest.fixture
-def cohere(server: SimulatedServer) -> Any:
-    return pytest.importorskip("cohere").ClientV2(base_url=server.root, api_key="sk-right")
+def network() -> Iterator[httpx.Client]:
+    """The connections of a client that does not close its own."""
+    with httpx.Client() as network:
+        yield network
+
+
+@pytest.fixture
+def cohere(server: SimulatedServer, network: httpx.Client) -> Any:
+    client = pytest.importorskip("cohere").ClientV2
+    return client(base_url=server.root, api_key="sk-right", httpx_client=network)
+
+
+@pytest.fixture
+def hub() -> Iterator[Any]:
+    hub = pytest.importorskip("huggingface_hub")
+    yield hub
+    hub.close_session()
 
 
 @pytest.mark.peers
@@ -79,8 +95,8 @@ def test_coheres_client_chats(cohere: Any) -> None:
     thought, said = answer.message.content
     assert (len(thought.thinking.split()), said.text) == (3, "one two three")
     assert answer.finish_reason == "COMPLETE"
-    (citation,) = answer.message.citations
-    assert (citation.text, citation.sources[0].id) == ("one", "doc:0")
+    assert [citation.text for citation in answer.message.citations] == ["one", "two"]
+    assert answer.message.citations[0].sources[0].id == "doc:0"
     assert answer.usage.tokens.input_tokens == 3 + PREAMBLE_TOKENS
     assert (answer.usage.billed_units.input_tokens, answer.usage.billed_units.output_tokens) == (3, 6)
 
@@ -93,8 +109,7 @@ def test_coheres_client_streams(cohere: Any) -> None:
         "message-start",
         "content-start",
         *["content-delta"] * 3,
-        "citation-start",
-        "citation-end",
+        *["citation-start", "citation-end"] * 2,
         "content-end",
         "message-end",
     ]
@@ -125,7 +140,7 @@ def test_coheres_client_calls_tools(cohere: Any) -> None:
 
 @pytest.mark.peers
 @NOT_OURS
-def test_coheres_client_embeds_and_ranks(cohere: Any, server: SimulatedServer) -> None:
+def test_coheres_client_embeds_and_ranks(cohere: Any, server: SimulatedServer, network: httpx.Client) -> None:
     made = cohere.embed(
         model="embed-v4.0",
         texts=["one", "two"],
@@ -141,7 +156,8 @@ def test_coheres_client_embeds_and_ranks(cohere: Any, server: SimulatedServer) -
     errors = pytest.importorskip("cohere.errors")
     with pytest.raises(errors.BadRequestError):
         cohere.embed(model="e", texts=["x"] * 97, input_type="search_query", embedding_types=["float"])
-    stranger = pytest.importorskip("cohere").ClientV2(base_url=server.root, api_key="sk-wrong")
+    client = pytest.importorskip("cohere").ClientV2
+    stranger = client(base_url=server.root, api_key="sk-wrong", httpx_client=network)
     with pytest.raises(errors.UnauthorizedError):
         stranger.chat(model="command-a", messages=SAY)
 
@@ -151,10 +167,12 @@ def test_coheres_client_embeds_and_ranks(cohere: Any, server: SimulatedServer) -
 
 @pytest.mark.peers
 @NOT_OURS
-def test_ai21s_client_chats_streams_and_calls_tools(server: SimulatedServer) -> None:
+def test_ai21s_client_chats_streams_and_calls_tools(server: SimulatedServer, network: httpx.Client) -> None:
     ai21 = pytest.importorskip("ai21")
     messages = pytest.importorskip("ai21.models.chat")
-    client = ai21.AI21Client(api_key="sk-right", api_host=f"{server.root}/studio/v1", num_retries=0)
+    client = ai21.AI21Client(
+        api_key="sk-right", api_host=f"{server.root}/studio/v1", num_retries=0, http_client=network
+    )
     say = [messages.UserMessage(content="one two three")]
     answer = client.chat.completions.create(model="jamba-mini", messages=say, max_tokens=20)
     assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("one two three", "stop")
@@ -178,8 +196,7 @@ def test_ai21s_client_chats_streams_and_calls_tools(server: SimulatedServer) -> 
 
 @pytest.mark.peers
 @NOT_OURS
-def test_hugging_faces_client_generates(server: SimulatedServer) -> None:
-    hub = pytest.importorskip("huggingface_hub")
+def test_hugging_faces_client_generates(server: SimulatedServer, hub: Any) -> None:
     client = hub.InferenceClient(f"{server.root}/generate", token="sk-right")
     made = client.text_generation("one two three", details=True, max_new_tokens=2)
     assert (made.generated_text, made.details.finish_reason, made.details.generated_tokens) == (
@@ -196,8 +213,7 @@ def test_hugging_faces_client_generates(server: SimulatedServer) -> None:
 
 @pytest.mark.peers
 @NOT_OURS
-def test_hugging_faces_client_chats_and_extracts_features(server: SimulatedServer) -> None:
-    hub = pytest.importorskip("huggingface_hub")
+def test_hugging_faces_client_chats_and_extracts_features(server: SimulatedServer, hub: Any) -> None:
     client = hub.InferenceClient(base_url=server.url, token="sk-right")
     answer = client.chat_completion(SAY, model="org/model")
     assert answer.choices[0].message.content == "one two three"
@@ -222,10 +238,12 @@ route = [{{ provider = "cohere", model = "rerank-v4.0" }}]
 
 @pytest.mark.peers
 @NOT_OURS
-def test_coheres_own_client_ranks_at_assay(server: SimulatedServer, start_assay: Callable[..., Any]) -> None:
+def test_coheres_own_client_ranks_at_assay(
+    server: SimulatedServer, network: httpx.Client, start_assay: Callable[..., Any]
+) -> None:
     cohere = pytest.importorskip("cohere")
     assay = start_assay(CONFIG.format(upstream=server)).ready()
-    client = cohere.Client(base_url=assay.url, api_key=assay.key)
+    client = cohere.Client(base_url=assay.url, api_key=assay.key, httpx_client=network)
     answer = client.rerank(
         model="ranker", query="parcel", documents=["cake", "a parcel"], top_n=1, return_documents=True
     )

@@ -15,6 +15,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from assay.wire.openai_chat import decode_message
 from assay.wire.openai_usage import encode_usage
+from assay.wire.requests import Fields
 from assay.wire.responses import Choice, Response, StreamEvent
 from assay.wire.usage import Usage
 
@@ -183,6 +184,7 @@ class _Event(Struct, frozen=True, gc=False):
 
 
 _event = msgspec.json.Decoder(_Event)
+_fields = msgspec.json.Decoder(Fields)
 
 
 class CohereEvents:
@@ -195,6 +197,7 @@ class CohereEvents:
         self._created = created
         self._include_usage = include_usage
         self._calls: dict[int, int] = {}
+        self._citations = 0
         self._with_arguments: set[int] = set()
 
     def of(self, data: bytes) -> Iterator[StreamEvent]:
@@ -224,9 +227,14 @@ class CohereEvents:
             case "tool-call-end" if sent.index in self._calls and sent.index not in self._with_arguments:
                 return self._goes_on(sent.index, "{}")
             case "citation-start" if said.citations is not UNSET:
-                return StreamEvent(raw=self._chunk({"citations": [said.citations]}))
+                return StreamEvent(raw=self._chunk({"citations": [self._cited(said.citations)]}))
             case _:
                 return StreamEvent(raw=None)
+
+    def _cited(self, citation: Raw) -> dict[str, Any]:
+        """With its place in the list: the official clients put lists of objects together by `index`."""
+        self._citations += 1
+        return {"index": self._citations - 1, **_fields.decode(citation)}
 
     def _words(self, content: _Content) -> StreamEvent:
         if content.text:

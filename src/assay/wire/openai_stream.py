@@ -26,7 +26,7 @@ class _Delta(Struct, frozen=True):
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: list[_CallDelta] | None = None
-    citations: list[Raw] | None = None
+    citations: list[dict[str, Raw]] | None = None
 
 
 class _Choice(Struct, frozen=True):
@@ -63,7 +63,7 @@ class _Message:
         self.refusal: list[str] = []
         self.reasoning: list[str] = []
         self.calls: dict[int, dict[str, str]] = {}
-        self.citations: list[Raw] = []
+        self.citations: list[dict[str, Raw]] = []
 
     def add(self, choice: _Choice) -> None:
         if choice.text:
@@ -77,7 +77,8 @@ class _Message:
             self.refusal.append(delta.refusal)
         if delta.reasoning_content or delta.reasoning:
             self.reasoning.append(delta.reasoning_content or delta.reasoning or "")
-        self.citations += delta.citations or ()
+        for citation in delta.citations or ():
+            self.citations.append({name: raw for name, raw in citation.items() if name != "index"})
         for part in delta.tool_calls or ():
             call = self.calls.setdefault(part.index, {"id": "", "name": "", "arguments": ""})
             call["id"] += part.id or ""

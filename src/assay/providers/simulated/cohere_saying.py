@@ -1,6 +1,8 @@
 """What the simulated provider puts on the wire in Cohere's format (v2): JSON, whole or as typed server-sent events."""
 
 import base64
+import re
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -91,20 +93,19 @@ class CohereAnswer(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def _citations(self) -> list[dict[str, Any]]:
-        """The first word is said to come from the first document."""
+        """The first two words are said to come from the first document."""
         if self.asked.cited is None or not self.reply.pieces or self.reply.calls:
             return []
-        word = self.reply.text.split()[0]
-        start = self.reply.text.index(word)
         source = {"type": "document", "id": self.asked.cited["id"], "document": self.asked.cited}
         return [
             {
-                "start": start,
-                "end": start + len(word),
-                "text": word,
+                "start": word.start(),
+                "end": word.end(),
+                "text": word[0],
                 "sources": [source],
                 "type": "TEXT_CONTENT",
             }
+            for word in islice(re.finditer(r"\S+", self.reply.text), 2)
         ]
 
     def _finish(self) -> str:
