@@ -16,6 +16,7 @@ from assay.errors import (
     UpstreamRefused,
 )
 from assay.providers.cohere import BASE_URL, CohereProvider, build
+from assay.providers.embeddings import LARGE_BODY_BYTES
 from assay.providers.simulated import Rule, Script, SimulatedTransport, Simulation, ToolUse
 from assay.providers.simulated.cohere_saying import PREAMBLE_TOKENS
 from assay.providers.types import (
@@ -442,6 +443,13 @@ def test_more_texts_than_cohere_takes_are_several_requests_in_one_order() -> Non
     desk.simulation.change(errors={"500": 0.5})
     with pytest.raises(UpstreamRefused):
         asyncio.run(desk.cohere.embed(embedding(input=[*texts, *texts, *texts])))
+
+
+def test_large_answers_are_read_aside() -> None:
+    desk = Desk(dimensions=1024)
+    answer = asyncio.run(desk.cohere.embed(embedding(input=[f"text {at}" for at in range(90)])))
+    assert len(answer.raw) > LARGE_BODY_BYTES
+    assert (answer.count, answer.dimensions) == (90, 1024)
 
 
 def test_what_vectors_are_for_is_said_by_the_request_or_the_provider() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from assay.errors import BadRequest, Untranslatable, Upstream, UpstreamCut, UpstreamRefused
+from assay.providers.embeddings import LARGE_BODY_BYTES
 from assay.providers.huggingface import BASE_URL, RouterProvider, TgiProvider, build
 from assay.providers.simulated import Script, SimulatedTransport, Simulation
 from assay.providers.types import EmbeddingProvider, Endpoint, ProviderConfig, ProviderRequest, Timeouts
@@ -99,6 +100,11 @@ def test_vectors_come_from_feature_extraction() -> None:
         assert refused.value.param == param
     with pytest.raises(BadRequest, match="16 numbers"):
         asyncio.run(provider.embed(embedding(dimensions=8)))
+    desk.simulation.change(dimensions=1024)
+    many = asyncio.run(provider.embed(embedding(input=[f"text {at}" for at in range(64)])))
+    assert len(many.raw) > LARGE_BODY_BYTES
+    assert (many.count, many.dimensions) == (64, 1024)
+    desk.simulation.change(dimensions=16)
     desk.simulation.change(malformed_at=1)
     with pytest.raises(Upstream, match="no vector a text"):
         asyncio.run(provider.embed(embedding()))

@@ -15,7 +15,7 @@ import msgspec
 from assay.errors import BadRequest, Upstream, UpstreamCut, UpstreamRefused
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.completions import CompletionsOverChat
-from assay.providers.embeddings import asked_of, read_answer
+from assay.providers.embeddings import LARGE_BODY_BYTES, asked_of, read_answer
 from assay.providers.openai import refusal
 from assay.providers.reranking import asked_to_rank, read_ranked
 from assay.providers.types import (
@@ -131,7 +131,9 @@ class CohereProvider:
             async with free:
                 answer = await self._whole(request, "/v2/embed", body)
             try:
-                return decode_embed(answer)
+                if len(answer) < LARGE_BODY_BYTES:
+                    return decode_embed(answer)
+                return await asyncio.to_thread(decode_embed, answer)
             except UNREADABLE as error:
                 raise Upstream(
                     f"{self.name} answered with something that is no embeddings: {error}"
@@ -143,7 +145,13 @@ class CohereProvider:
         finally:
             for task in tasks:
                 task.cancel()
-        return await read_answer(self.name, request, joined(answers, model=request.model))
+        # Several answers are large together.
+        whole = (
+            joined(answers, model=request.model)
+            if len(answers) == 1
+            else await asyncio.to_thread(joined, answers, model=request.model)
+        )
+        return await read_answer(self.name, request, whole)
 
     async def rerank(self, request: ProviderRequest) -> RerankResponse:
         """See `RerankProvider.rerank`."""

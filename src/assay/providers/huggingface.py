@@ -10,6 +10,7 @@ api = "tgi"                           # a server of text-generation-inference
 base_url = "http://127.0.0.1:8080"    # completions by its own /generate, chat by its route of OpenAI's format
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Literal
@@ -21,7 +22,7 @@ from assay.errors import BadRequest, Upstream, UpstreamCut
 from assay.kit import ids
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.completions import CompletionsOverChat
-from assay.providers.embeddings import asked_of, read_answer
+from assay.providers.embeddings import LARGE_BODY_BYTES, asked_of, read_answer
 from assay.providers.openai import OpenAIProvider, failed, refusal
 from assay.providers.profiles import PROFILES
 from assay.providers.types import (
@@ -128,7 +129,10 @@ class RouterProvider:
         if response.status >= 300:
             raise refusal(self.name, response, body, self._clock)
         try:
-            answer = as_embeddings(body, asked, model=request.model)
+            if len(body) < LARGE_BODY_BYTES:
+                answer = as_embeddings(body, asked, model=request.model)
+            else:
+                answer = await asyncio.to_thread(as_embeddings, body, asked, model=request.model)
         except UNREADABLE as error:
             raise Upstream(
                 f"{self.name} answered with something that is no vector a text: {error}"
