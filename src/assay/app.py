@@ -32,7 +32,7 @@ from assay.batches import Batches, BatchRuns
 from assay.batches import api as batches_api
 from assay.batches import pages as batches_pages
 from assay.batches.asking import Asking
-from assay.calls import Caller, limits_api, limits_pages
+from assay.calls import Caller, cache_api, cache_pages, limits_api, limits_pages
 from assay.calls.cache import AnswerCache
 from assay.calls.cache_log import CacheLog
 from assay.calls.cache_shelf import Shelf
@@ -465,6 +465,8 @@ HANDLERS = [
     *evals_api.handlers,
     *evals_pages.handlers,
     *jobs_api.handlers,
+    *cache_api.handlers,
+    *cache_pages.handlers,
     *limits_api.handlers,
     *limits_pages.handlers,
     *jobs_pages.handlers,

@@ -18,6 +18,7 @@ from assay.commands import (
     audit,
     backup,
     batches,
+    cache,
     datasets,
     demo,
     doctor,
@@ -55,6 +56,7 @@ app = typer.Typer(
 for noun in (
     audit,
     batches,
+    cache,
     datasets,
     eval,
     keys,

@@ -12,12 +12,14 @@ import pytest
 
 from assay.calls import Call, CallContext
 from assay.calls.cache import AnswerCache
-from assay.calls.cache_rules import PASS_BY, CacheAsk
+from assay.calls.cache_rules import PASS_BY, CacheAsk, Question
+from assay.catalog.caching import CachePolicy
 from assay.errors import Upstream
 from assay.testing import Script
 from assay.wire.anthropic import decode_messages
 from assay.wire.embeddings import embedding_request
 from assay.wire.openai_chat import decode_chat, decode_completion
+from assay.wire.requests import ChatRequest
 from assay.wire.spans import Span, SpanKind, SpanStatus
 
 ECHO = Script(answer="echo")
@@ -319,3 +321,103 @@ def test_clearing_is_by_project(pipeline: Make) -> None:
     assert cache.clear("p") == 1
     assert ask(made, chat()).cache.state == "miss"
     assert ask(made, chat(project="q")).cache.state == "hit"
+
+
+POLICY = CachePolicy(ttl_s=3600, similarity=0.7, encoder="spare")
+
+
+def task(text: str, *, language: str = "English", policy: CachePolicy = POLICY, **more: Any) -> Call:
+    """A call as a task makes it: the question is one input, and the rest must be equal."""
+
+    def request(question: str) -> ChatRequest:
+        content = f"Answer in {language}: {question}"
+        body = {"model": "m", "messages": [{"role": "user", "content": content}], **more}
+        return decode_chat(json.dumps(body).encode())
+
+    made = request(text)
+    ask = CacheAsk(policy=policy, question=Question(text, request(""), made))
+    return Call("chat", made, CallContext(project="p", task="t", trace_id="0" * 31 + "1"), cache=ask)
+
+
+ASKED = "how do I return a parcel that I did not order"
+ALIKE = "how do I return the parcel that I did not order"
+OTHER = "what is the capital of France"
+
+
+def test_a_question_in_other_words_is_answered_from_the_cache_and_says_how_alike_it_is(
+    pipeline: Make,
+) -> None:
+    made = pipeline(ECHO, Script(dimensions=256))
+    first = ask(made, task(ASKED))
+    second = ask(made, task(ALIKE))
+    third = ask(made, task(OTHER))
+    assert [answer.cache.state for answer in (first, second, third)] == ["miss", "hit", "miss"]
+    assert (made.asked("a"), made.asked("b")) == (2, 3)
+    assert second.response.raw == first.response.raw
+    assert first.cache.similarity is None
+    assert 0.7 <= second.cache.similarity < 1
+    attributes = second.span.attributes
+    assert attributes["assay.cache.similarity"] == pytest.approx(second.cache.similarity, abs=1e-4)
+    assert attributes["assay.cache.question"] == ASKED
+    assert attributes["assay.cache.span_id"] == first.span.span_id
+
+
+def test_the_vector_is_a_call_with_a_span_of_its_own_below_the_one_it_is_for(pipeline: Make) -> None:
+    made = pipeline(ECHO, Script(dimensions=256))
+    answer = ask(made, task(ASKED))
+    (vector,) = [span for span in spans(made) if span.kind is SpanKind.EMBEDDING]
+    assert (vector.trace_id, vector.parent_id) == (answer.span.trace_id, answer.span.span_id)
+    assert (vector.model, vector.task) == ("spare", "t")
+    assert json.loads(vector.input[0]) == ASKED
+
+
+def test_the_same_question_needs_no_vector(pipeline: Make) -> None:
+    made = pipeline(ECHO, Script(dimensions=256))
+    ask(made, task(ASKED))
+    again = ask(made, task(ASKED))
+    assert (again.cache.state, again.cache.similarity) == ("hit", None)
+    assert made.asked("b") == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"language": "French"},
+        {"max_tokens": 5},
+        {"policy": CachePolicy(ttl_s=9, similarity=0.99, encoder="spare")},
+    ],
+)
+def test_around_the_question_all_must_be_equal(pipeline: Make, other: Any) -> None:
+    made = pipeline(ECHO, Script(dimensions=256))
+    ask(made, task(ASKED))
+    assert ask(made, task(ALIKE, **other)).cache.state == "miss"
+
+
+def test_other_numbers_are_another_question(pipeline: Make) -> None:
+    made = pipeline(ECHO, Script(dimensions=256))
+    ask(made, task(f"{ASKED} in 2023"))
+    assert ask(made, task(f"{ASKED} in 2024")).cache.state == "miss"
+
+
+def test_an_encoder_that_is_down_stops_no_call(pipeline: Make) -> None:
+    made = pipeline(ECHO, Script(status=503))
+    answer = ask(made, task(ASKED))
+    assert (answer.cache.state, answer.response.text) == ("miss", f"Answer in English: {ASKED}")
+    assert "503" in answer.span.attributes["assay.cache.trouble"]
+
+
+def test_an_answer_that_has_gone_is_not_found_by_its_question(pipeline: Make) -> None:
+    made = pipeline(ECHO, Script(dimensions=256))
+    ask(made, task(ASKED))
+    made.cache.clear("p")
+    assert ask(made, task(ALIKE)).cache.state == "miss"
+    made.clock.advance(3601)
+    assert ask(made, task(ASKED)).cache.state == "miss"
+
+
+def test_a_text_that_a_guard_has_changed_in_the_request_goes_to_no_encoder(pipeline: Make) -> None:
+    made = pipeline(ECHO, Script(dimensions=256))
+    call = task(ASKED)
+    changed = msgspec.structs.replace(call, request=msgspec.structs.replace(call.request))
+    assert ask(made, changed).cache.state == "miss"
+    assert made.asked("b") == 0

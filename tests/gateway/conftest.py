@@ -56,6 +56,15 @@ route = [{{ provider = "upstream", model = "upstream-name" }}]
 retries = 0
 completions = "chat"
 
+[tasks.faq]
+cache = {{ ttl_s = 600, similarity = 0.7, encoder = "unpriced", input = "question" }}
+release = {{ v1 = 1.0 }}
+[tasks.faq.variants.v1]
+model = "fast"
+messages = [
+  {{ role = "system", content = "Speak {{{{ language }}}}." }},
+  {{ role = "user", content = "Answer: {{{{ question }}}}" }},
+]
 [tasks.polish]
 variants.v1 = {{ model = "fast", prompt = "Correct this:\\n{{{{ text }}}}", parameters = {{ temperature = 0.5 }} }}
 release = {{ v1 = 1.0 }}

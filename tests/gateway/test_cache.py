@@ -1,5 +1,6 @@
 """The cache as clients meet it: opt-in, said in headers, the same for the official clients."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,105 @@ def test_embeddings_are_cached(house: Any, text: str) -> None:
         "/v1/embeddings", json={"model": "cached", "input": text, "encoding_format": "base64"}
     )
     assert raw.headers["x-assay-cache"] == "hit"
+
+
+def answered(house: Any, question: str, language: str = "English", **more: Any) -> Any:
+    body = {
+        "model": "task:faq",
+        "messages": [],
+        "assay": {"inputs": {"question": question, "language": language}},
+        **more,
+    }
+    return house.http.post("/v1/chat/completions", json=body).raise_for_status()
+
+
+def test_a_task_answers_a_question_in_other_words_from_the_cache(house: Any) -> None:
+    mark = uuid4().hex
+    first = answered(house, f"how do I send back a parcel that was broken when it came to me {mark}x")
+    again = answered(house, f"how do I send back the parcel that was broken when it came to me {mark}x")
+    assert [each.headers["x-assay-cache"] for each in (first, again)] == ["miss", "hit"]
+    assert 0.7 <= float(again.headers["x-assay-cache-similarity"]) < 1
+    assert "x-assay-cache-similarity" not in first.headers
+    assert again.content == first.content
+    spans = house.server.trace(again.headers["x-assay-trace-id"])
+    kinds = {span["kind"]: span for span in spans}
+    assert kinds["embedding"]["parent_id"] == kinds["model"]["span_id"]
+    assert kinds["model"]["attributes"]["assay.cache.question"].endswith("x")
+    french = answered(
+        house, f"how do I send back a parcel that was broken when it came to me {mark}x", "French"
+    )
+    assert french.headers["x-assay-cache"] == "miss", "the other inputs must be equal"
+    stream = answered(
+        house, f"how do I send back my parcel that was broken when it came to me {mark}x", stream=True
+    )
+    assert stream.headers["x-assay-cache"] == "hit"
+    assert stream.text.endswith("data: [DONE]\n\n")
+
+
+def test_the_cache_of_a_task_is_changed_while_it_runs(house: Any) -> None:
+    before = house.http.get("/api/tasks/polish").json()
+    assert before["cache"] is None
+    changed = house.http.patch("/api/tasks/polish", json={"cache": {"ttl_s": 60, "sampled": True}})
+    assert changed.json()["cache"] == {"ttl_s": 60.0, "sampled": True}
+    text = f"polish {uuid4()}"
+    said = [house.chat("task:polish", text).headers["x-assay-cache"] for _ in range(2)]
+    assert said == ["miss", "hit"]
+    assert house.http.patch("/api/tasks/polish", json={"allow_system": False}).json()["cache"] is not None
+    assert house.http.patch("/api/tasks/polish", json={"cache": None}).json()["cache"] is None
+    assert house.chat("task:polish", text).headers["x-assay-cache"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("task", "policy", "param"),
+    [
+        ("faq", {"ttl_s": 60, "similarity": 0.9, "encoder": "unpriced"}, "cache.input"),
+        ("faq", {"ttl_s": 60, "similarity": 0.9, "encoder": "unpriced", "input": "langage"}, "cache.input"),
+        ("faq", {"ttl_s": 60, "similarity": 0.9, "encoder": "nobody", "input": "question"}, "cache.encoder"),
+        ("polish", {"ttl_s": -1}, "cache.ttl_s"),
+        ("polish", {"similarity": 0.9}, "cache.ttl_s"),
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused_by_its_field(
+    house: Any, task: str, policy: Any, param: str
+) -> None:
+    refused = house.http.patch(f"/api/tasks/{task}", json={"cache": policy})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == param
+
+
+def test_the_api_says_what_it_saved_and_forgets_a_project(house: Any, text: str) -> None:
+    made = house.http.post("/api/projects", json={"id": f"p{uuid4().hex[:8]}", "admin_key": True}).json()
+    theirs = {"authorization": f"Bearer {made['key']}"}
+    first = house.chat("cached", text, headers=theirs)
+    for _ in range(2):
+        house.chat("cached", text, headers=theirs)
+    found: Any = None
+    for _ in range(200):
+        found = house.http.get("/api/cache", params={"days": 1}, headers=theirs).raise_for_status().json()
+        if found["hits"] == 2:
+            break
+        time.sleep(0.05)
+    cost = float(first.headers["x-assay-cost-usd"])
+    assert (found["entries"], found["misses"], found["unpriced"]) == (1, 1, 0)
+    assert found["saved_usd"] == pytest.approx(2 * cost)
+    (model,) = found["models"]
+    assert (model["model"], model["hits"]) == ("cached", 2)
+    assert model["saved_output_tokens"] > 0
+    assert house.http.delete("/api/cache", headers=theirs).json() == {"removed": 1}
+    assert house.http.get("/api/cache", headers=theirs).json()["entries"] == 0
+    assert house.chat("cached", text, headers=theirs).headers["x-assay-cache"] == "miss"
+    assert house.http.get("/api/cache", params={"days": 0}, headers=theirs).status_code == 400
+
+
+def test_a_viewer_sees_the_cache_and_cannot_clear_it(house: Any) -> None:
+    viewer = {"authorization": f"Bearer {house.key(role='viewer')}"}
+    assert house.http.get("/api/cache", headers=viewer).status_code == 200
+    assert house.http.delete("/api/cache", headers=viewer).status_code == 403
+
+
+def test_the_page_shows_what_was_saved_and_clears_the_cache(house: Any, text: str) -> None:
+    for _ in range(2):
+        house.chat("cached", text)
+    page = house.http.get("/settings/cache").raise_for_status().text
+    assert "cached" in page
+    assert "/settings/cache/clear" in page

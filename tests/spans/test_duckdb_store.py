@@ -11,7 +11,7 @@ import pytest
 from assay.errors import BadRequest, NotFound, Unavailable, Unusable
 from assay.spans import DuckDBStore
 from assay.spans.segments import Position
-from assay.spans.types import Arrival, SpanFilter, Unstorable
+from assay.spans.types import Arrival, Saving, SpanFilter, Unstorable
 from assay.wire.scores import Offsets, Score, ScoreSource
 from assay.wire.spans import SpanKind, SpanStatus
 from assay.wire.usage import Usage, UsageSource
@@ -339,3 +339,27 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Unusable, match="cannot be opened"):
         DuckDBStore(tmp_path / "spans.duckdb")
+
+
+def test_what_the_cache_saved_is_summed_by_model(store: DuckDBStore, make_span: Any) -> None:
+    saved = {"assay.cache.saved_usd": "0.00000000000000000001", "assay.cache.saved_input_tokens": 7}
+    spans = [
+        *(make_span(model="a", cache="hit", start_ns=AT_NS + at, attributes=saved) for at in range(3)),
+        make_span(model="a", cache="hit", start_ns=AT_NS, attributes={"assay.cache.saved_output_tokens": 2}),
+        make_span(model="a", cache="miss", start_ns=AT_NS),
+        make_span(model="b", cache="miss", start_ns=AT_NS),
+        make_span(model="c", start_ns=AT_NS),
+    ]
+    _keep(store, *spans)
+    assert store.savings(EVERYTHING) == [
+        Saving(
+            model="a",
+            hits=4,
+            misses=1,
+            saved_usd=Decimal("0.00000000000000000003"),
+            unpriced=1,
+            saved_input_tokens=21,
+            saved_output_tokens=2,
+        ),
+        Saving(model="b", misses=1),
+    ]

@@ -14,7 +14,7 @@ from assay.catalog.caching import CachePolicy
 from assay.catalog.models import ModelConfig
 from assay.kit.hashing import value_hash
 from assay.wire.embeddings import EmbeddingRequest
-from assay.wire.requests import Fields, MessagesRequest, ModelRequest
+from assay.wire.requests import ChatRequest, Fields, MessagesRequest, ModelRequest
 
 DEFAULT_TTL_S = 3600.0
 """For a call that asks for the cache where no policy says how long."""
@@ -44,10 +44,14 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What a task is asked: the text that may be said in other words, and the request around it, without that text."""
+    """What a task is asked: the text that may be said in other words, and the request around it, without that text.
+
+    `asked` is the request with it. A guard that has changed the request has not changed the text, which is then not compared.
+    """
 
     text: str
     around: ModelRequest
+    asked: ModelRequest
 
 
 class CacheAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,10 +100,11 @@ def rule_of(
         return None
     ttl_s = ask.ttl_s or (DEFAULT_TTL_S if policy is None else policy.ttl_s)
     rule = CacheRule(ttl_s=ttl_s, salt=ask.salt, looks=ask.mode != "refresh")
-    if policy is None or policy.similarity is None or ask.question is None or not ask.question.text.strip():
+    question = ask.question
+    if policy is None or policy.similarity is None or question is None or question.asked is not request:
         return rule
     return msgspec.structs.replace(
-        rule, similarity=policy.similarity, encoder=policy.encoder, question=ask.question
+        rule, similarity=policy.similarity, encoder=policy.encoder, question=question
     )
 
 
@@ -111,14 +116,18 @@ def digest_of(
     endpoint: str,
     model: ModelConfig,
     salt: str,
+    encoder: str | None = None,
 ) -> bytes:
-    """The name of what answers this request."""
+    """The name of what answers this request; with an `encoder`, that of the questions around which this request is."""
     fields = {
         name: _decode(raw) for name, raw in request.fields.items() if name not in _BESIDE and raw != _NULL
     }
+    fits = model.structured is not None or (isinstance(request, ChatRequest) and request.validated)
     dialect = (request.version, request.beta) if isinstance(request, MessagesRequest) else None
     routes = [(route.provider, route.model) for route in model.route]
-    whole = value_hash([FORMAT, project, environment, endpoint, model.name, routes, salt, dialect, fields])
+    whole = value_hash(
+        [FORMAT, project, environment, endpoint, model.name, routes, salt, fits, dialect, fields, encoder]
+    )
     return hashlib.sha256(whole.encode()).digest()
 
 

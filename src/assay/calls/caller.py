@@ -1,9 +1,11 @@
 """The pipeline itself: attempts over the plan, and the two kinds of answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from assay.calls.cache import AnswerCache
 from assay.calls.cache_rules import CacheOutcome
@@ -37,7 +39,7 @@ from assay.errors import AssayError, GuardBlocked, Untranslatable, Upstream, Ups
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.registry import Providers
 from assay.providers.types import Provider, ProviderRequest, Timeouts
-from assay.wire.embeddings import EmbeddingResponse
+from assay.wire.embeddings import EmbeddingResponse, embedding_request
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.spans import Span
 
@@ -196,7 +198,18 @@ class Caller:
         if self.cache is None or model is None or (ledger.call.cache or model.cache) is None:
             return None
         ledger.lookup = self.cache.lookup(ledger.call, model)
-        found = None if ledger.lookup is None else await ledger.lookup.find()
+        if ledger.lookup is None:
+            return None
+
+        async def embed(encoder: str, text: str) -> Sequence[float]:
+            context = replace(
+                ledger.call.context, trace_id=ledger.trace_id, parent_id=ledger.span_id, attributes={}
+            )
+            answer = await self.embed(Call("embeddings", embedding_request(encoder, (text,)), context))
+            ledger.upstream_ns += answer.upstream_ns
+            return answer.response.vectors()[0]
+
+        found = await ledger.lookup.find(embed)
         return None if found is None else recall(found, ledger.call)
 
     def _guarded(self, ledger: Ledger, answer: Any) -> Any:

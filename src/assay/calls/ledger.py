@@ -370,7 +370,7 @@ class Ledger:
         if self.watch is not None:
             made |= self.watch.attributes()
         if self.lookup is not None:
-            made |= self.lookup.attributes()
+            made |= self.lookup.attributes(with_content=self._keep_content)
         if self.malformed:
             made["assay.stream.malformed_events"] = self.malformed
         if self.billed is not None:

@@ -215,6 +215,18 @@ class Bucket(msgspec.Struct, frozen=True):
     traffic: Traffic
 
 
+class Saving(msgspec.Struct, frozen=True, kw_only=True):
+    """What the cache did for the calls of a model. `unpriced` counts hits of answers whose cost is not known."""
+
+    model: str
+    hits: int = 0
+    misses: int = 0
+    saved_usd: Decimal = Decimal(0)
+    unpriced: int = 0
+    saved_input_tokens: int = 0
+    saved_output_tokens: int = 0
+
+
 class Spending(NamedTuple):
     """What Assay's own calls of one kind cost."""
 
@@ -390,6 +402,9 @@ class SpanStore(Protocol):
 
     def facets(self, filter: SpanFilter, *, limit: int = 20) -> list[Facet]:
         """What can be chosen from, given the other choices."""
+
+    def savings(self, filter: SpanFilter) -> list[Saving]:
+        """What the cache did for the calls that match, by model; models that use none are left out."""
 
     def spending(self, project: str, *, after_ns: int, until_ns: int) -> list[Spending]:
         """What Assay's own calls cost that ended after the one time and not after the other, for budgets: by key, user, tags

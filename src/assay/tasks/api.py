@@ -46,15 +46,18 @@ class TaskAnswer(msgspec.Struct, kw_only=True):
     inputs: tuple[str, ...]
     allow_system: bool
     guards: list[dict[str, Any]]
+    cache: dict[str, Any] | None
     created: str
     variants: list[VariantAnswer]
 
 
 class TaskChange(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `PATCH /api/tasks/{name}`; what is left out stays. `guards` takes the place of all that there are."""
+    """The body of `PATCH /api/tasks/{name}`; what is left out stays. `guards` takes the place of all that there are, `cache`
+    of the policy; null takes it away."""
 
     allow_system: bool | None = None
     guards: list[dict[str, Any]] | None = None
+    cache: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _Label = Annotated[str, msgspec.Meta(max_length=256)]
@@ -109,13 +112,16 @@ def change(
     data: JSONBody[TaskChange],
     principal: NamedDependency[Principal],
     records: NamedDependency[Records],
+    caller: NamedDependency[Caller],
 ) -> TaskAnswer:
-    """Whether clients may send a system message of their own, and what looks at the calls."""
+    """Whether clients may send a system message of their own, what looks at the calls, and how long answers are told again."""
     with records.write() as tx:
         if data.allow_system is not None:
             definitions.allow_system(tx, principal.project, name, allowed=data.allow_system)
         if data.guards is not None:
             definitions.set_guards(tx, principal.project, name, data.guards)
+        if data.cache is not msgspec.UNSET:
+            definitions.set_cache(tx, principal.project, name, data.cache, models=caller.models)
         return answer_of(definitions.get_task(tx, principal.project, name))
 
 
@@ -174,6 +180,7 @@ def answer_of(task: Task) -> TaskAnswer:
         inputs=task.inputs,
         allow_system=task.allow_system,
         guards=[msgspec.to_builtins(each) for each in task.guards],
+        cache=None if task.cache is None else msgspec.to_builtins(task.cache),
         created=rfc3339(task.created_at_ns),
         variants=[variant_of(each) for each in task.variants],
     )

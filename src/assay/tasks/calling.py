@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Raw
 
 from assay.calls import Call, CallContext
-from assay.calls.cache_rules import CacheAsk
+from assay.calls.cache_rules import NOTHING_SAID, CacheAsk, Question
+from assay.catalog.caching import CachePolicy
 from assay.errors import BadRequest, NotFound
 from assay.prompts.rendering import RenderedMessage
 from assay.providers.types import Endpoint
@@ -65,6 +66,12 @@ class TaskCalls:
             context, task=name, variant=choice.variant, release_id=choice.release_id
         )
         made = render(variant, given, history, request=request)
+        policy = task.task.cache
+        if policy is not None:
+            cache = msgspec.structs.replace(cache or NOTHING_SAID, policy=policy)
+            if policy.similarity is not None:
+                question = _question(policy, variant, given, history, request, made)
+                cache = msgspec.structs.replace(cache, question=question)
         return Call(endpoint, made, labelled, task.guards, cache)
 
 
@@ -99,6 +106,23 @@ def render(
         fields=fields,
         validated=variant.variant.spec.output is not None,
     )
+
+
+def _question(
+    policy: CachePolicy,
+    variant: CompiledVariant,
+    inputs: Mapping[str, Any],
+    history: Sequence[Message],
+    request: ModelRequest,
+    made: ChatRequest,
+) -> Question | None:
+    """The input that may be said in other words, and the request without it: there all must be equal."""
+    name = policy.input or (variant.prompt.inputs[0] if len(variant.prompt.inputs) == 1 else None)
+    text = inputs.get(name) if name is not None else None
+    if name is None or not isinstance(text, str) or not text.strip():
+        return None
+    around = render(variant, {**inputs, name: ""}, history, request=request)
+    return Question(text, around, made)
 
 
 def _placed(rendered: list[RenderedMessage], history: Sequence[Message]) -> tuple[Message, ...]:

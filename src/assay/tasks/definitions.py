@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from assay.catalog.caching import parse_policy
 from assay.catalog.guards import parse_guards
+from assay.catalog.known import nearest
 from assay.detect.schemas import Schema
 from assay.errors import BadRequest, Conflict, NotFound
 from assay.kit.clock import SYSTEM, Clock
@@ -131,6 +133,42 @@ def set_guards(tx: Connection, project: str, name: str, written: Any, *, where: 
     return get_task(tx, project, name)
 
 
+def set_cache(
+    tx: Connection,
+    project: str,
+    name: str,
+    written: Any,
+    *,
+    models: Mapping[str, object],
+    where: str = "cache",
+) -> Task:
+    """How long answers of the task are told again; None: its models say. Raises `BadRequest` naming the field."""
+    policy = None if written is None else parse_policy(where, written, is_task=True)
+    task = get_task(tx, project, name)
+    if policy is not None and policy.encoder is not None:
+        if policy.encoder not in models:
+            raise BadRequest(
+                f"{where}.encoder names the model {policy.encoder!r}, which is not configured",
+                param=f"{where}.encoder",
+                hint=nearest(policy.encoder, models) or "`assay models pull minilm` brings one.",
+            )
+        if policy.input is not None and policy.input not in task.inputs:
+            raise BadRequest(
+                f"{where}.input is {policy.input!r}, which no variant of {name!r} takes",
+                param=f"{where}.input",
+                hint=f"Its inputs: {', '.join(task.inputs) or 'none'}.",
+            )
+        if policy.input is None and len(task.inputs) > 1:
+            raise BadRequest(
+                f"{where} does not say which input is compared, and {name!r} takes {', '.join(task.inputs)}",
+                param=f"{where}.input",
+                hint=f'Write input = "{task.inputs[0]}"; the others must then be equal.',
+            )
+    store.put_task(tx, msgspec.structs.replace(task, cache=policy))
+    touch(tx, PART)
+    return get_task(tx, project, name)
+
+
 def get_task(tx: Connection, project: str, name: str) -> Task:
     """Raises `NotFound`."""
     task = store.find_task(tx, project, name)
@@ -171,7 +209,7 @@ def apply_tasks(
             raise BadRequest(
                 f"{where} has no variants", param=where, hint=f"Write [tasks.{name}] variants.v1 = {{ … }}."
             )
-        unknown = table.keys() - {"variants", "release", "allow_system", "guards"}
+        unknown = table.keys() - {"variants", "release", "allow_system", "guards", "cache"}
         if unknown:
             raise BadRequest(f"{where} has no {min(unknown)!r}", param=f"{where}.{min(unknown)}")
         for variant, written in table["variants"].items():
@@ -180,6 +218,8 @@ def apply_tasks(
             allow_system(tx, project, name, allowed=bool(table["allow_system"]))
         if "guards" in table:
             set_guards(tx, project, name, table["guards"], where=f"{where}.guards")
+        if "cache" in table:
+            set_cache(tx, project, name, table["cache"], models=models, where=f"{where}.cache")
 
 
 def _apply_variant(

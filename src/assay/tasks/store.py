@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Row, Table, Text, select
 
+from assay.catalog.caching import CachePolicy
 from assay.catalog.guards import GuardRule
 from assay.records import Json, audited, insert_new, metadata, upsert
 from assay.tasks.types import Task, Variant, VariantSpec
@@ -18,7 +19,8 @@ tasks = Table(
     Column("allow_system", Boolean, nullable=False),
     Column("created_at_ns", BigInteger, nullable=False),
     Column("guards", Json(tuple[GuardRule, ...]), nullable=False),
-    info=audited("task", subject=("name",), shows=("allow_system", "guards")),
+    Column("cache", Json(CachePolicy)),
+    info=audited("task", subject=("name",), shows=("allow_system", "guards", "cache")),
 )
 variants = Table(
     "task_variants",
@@ -38,7 +40,7 @@ variants = Table(
 def put_task(tx: Connection, task: Task) -> None:
     """Make it, or change what may be changed of it."""
     row = {name: value for name, value in msgspec.structs.asdict(task).items() if name != "variants"}
-    upsert(tx, tasks, row, update=["allow_system", "guards"])
+    upsert(tx, tasks, row, update=["allow_system", "guards", "cache"])
 
 
 def add_variant(tx: Connection, variant: Variant) -> bool:

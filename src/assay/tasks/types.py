@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from assay.catalog.caching import CachePolicy
 from assay.catalog.guards import GuardRule
 from assay.kit.hashing import value_hash
 from assay.prompts import PromptContent
@@ -51,13 +52,14 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A job with a name. `allow_system` lets a client send a system message of its own along; `guards` look at every call of
-    it, whichever variant answers."""
+    it, whichever variant answers; `cache` says how long its answers are told again."""
 
     project: str
     name: str
     allow_system: bool
     created_at_ns: int
     guards: tuple[GuardRule, ...] = ()
+    cache: CachePolicy | None = None
     variants: tuple[Variant, ...] = ()
 
     @property

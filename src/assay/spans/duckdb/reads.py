@@ -18,6 +18,7 @@ from assay.spans.types import (
     Facet,
     Group,
     GroupField,
+    Saving,
     SpanFilter,
     SpanRow,
     Spending,
@@ -230,6 +231,25 @@ class Reads(ABC):
                 if value is not None and len(values[name]) < limit:
                     values[name].append((value, row[-1]))
         return [Facet(name, tuple(found)) for name, found in values.items()]
+
+    def savings(self, filter: SpanFilter) -> list[Saving]:
+        where, parameters = condition(filter)
+        usd, sent, made = (
+            f"json_extract_string(attributes, '$.\"assay.cache.saved_{name}\"')"
+            for name in ("usd", "input_tokens", "output_tokens")
+        )
+        rows = self._rows(
+            f"""
+            SELECT coalesce(model, ''), count(*) FILTER ({CACHED}), count(*) FILTER (NOT {CACHED}),
+                coalesce(sum({usd}::DECIMAL(38,20)) FILTER ({CACHED}), 0), count(*) FILTER ({CACHED} AND {usd} IS NULL),
+                coalesce(sum({sent}::BIGINT) FILTER ({CACHED}), 0)::BIGINT,
+                coalesce(sum({made}::BIGINT) FILTER ({CACHED}), 0)::BIGINT
+            FROM calls WHERE {where} AND cache IN ('hit', 'miss') GROUP BY 1 ORDER BY 4 DESC, 2 DESC, 1
+            """,
+            parameters,
+            scope_of(filter),
+        )
+        return [Saving(**dict(zip(Saving.__struct_fields__, row, strict=True))) for row in rows]
 
     def spending(self, project: str, *, after_ns: int, until_ns: int) -> list[Spending]:
         began_ns = max(after_ns - _LONGEST_CALL_NS, 0)
