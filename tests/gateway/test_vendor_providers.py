@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 
@@ -257,3 +258,31 @@ def test_the_official_client_puts_citations_of_a_stream_together(client: openai.
     assert [citation["text"] for citation in said] == ["Say", "this"]
     assert [{**citation, "index": at} for at, citation in enumerate(said)] == told
     assert house.span(trace_id)["output"][0]["citations"] == said
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_the_responses_api_is_answered_by_every_vendor(client: openai.OpenAI, vendor: str) -> None:
+    answer = client.responses.create(model=vendor, input="Say this as it is.", store=False)
+    assert answer.output_text == "Say this as it is."
+    with client.responses.stream(model=vendor, input="Say this as it is.", store=False) as stream:
+        assert stream.get_final_response().output_text == "Say this as it is."
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_an_anthropic_client_streams_and_calls_tools(house: House, vendor: str) -> None:
+    tool: Any = {"name": "weather", "input_schema": WEATHER["function"]["parameters"]}
+    with anthropic.Anthropic(base_url=house.server.url, api_key=house.server.key, max_retries=0) as client:
+        with client.messages.stream(
+            model=vendor,
+            max_tokens=50,
+            messages=[{"role": "user", "content": "What is the weather in Rome?"}],
+            tools=[tool],
+        ) as stream:
+            message = stream.get_final_message()
+    said, call = message.content
+    assert said.type == "text"
+    assert said.text == "One moment."
+    assert call.type == "tool_use"
+    assert (call.name, call.input) == ("weather", {"city": "Rome"})
+    assert message.stop_reason == "tool_use"
+    assert message.usage.output_tokens > 0
