@@ -210,6 +210,35 @@ def test_a_vendors_error_keeps_its_status_and_words(house: House, model: str) ->
         house.upstream.simulation.change(status=200, retry_after_s=None)
 
 
+def test_thinking_and_marks_of_an_anthropic_client_reach_claude_at_bedrock(house: House) -> None:
+    mark: Any = {"type": "ephemeral"}
+    text: Any = [{"type": "text", "text": "the weather", "cache_control": mark}]
+    ask: Any = {
+        "model": "claude",
+        "max_tokens": 2000,
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "tools": TOOLS,
+    }
+    first = house.anthropic.messages.create(messages=[{"role": "user", "content": text}], **ask)
+    assert house.upstream.simulation.log[-1].body["messages"][0]["content"][1] == {
+        "cachePoint": {"type": "default"}
+    }
+    assert [block.type for block in first.content] == ["thinking", "text", *["tool_use"] * 3]
+    results: Any = [
+        {"type": "tool_result", "tool_use_id": block.id, "content": "fine"}
+        for block in first.content
+        if block.type == "tool_use"
+    ]
+    turns: Any = [
+        {"role": "user", "content": text},
+        {"role": "assistant", "content": first.content},
+        {"role": "user", "content": results},
+    ]
+    with house.anthropic.messages.stream(messages=turns, **ask) as events:
+        last = events.get_final_message()
+    assert last.stop_reason == "end_turn"
+
+
 def test_what_only_converse_knows_goes_along_from_a_chat_client(house: House) -> None:
     own = {"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}, "top_k": 5}
     house.openai.chat.completions.create(model="nova", messages=user("x"), extra_body=own)

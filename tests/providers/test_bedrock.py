@@ -12,7 +12,6 @@ import pytest
 from assay.catalog.config import parse_config
 from assay.errors import BadRequest, Untranslatable, Upstream, UpstreamCut, UpstreamDown, UpstreamRefused
 from assay.providers.bedrock import BedrockProvider, build
-from assay.providers.messages import MessagesOverChat
 from assay.providers.registry import Providers
 from assay.providers.sigv4 import Credentials
 from assay.providers.simulated import Rule, Script, SimulatedTransport, Simulation, ToolUse
@@ -21,6 +20,7 @@ from assay.providers.transport import NetworkTransport
 from assay.providers.types import (
     HttpRequest,
     HttpResponse,
+    MessagesProvider,
     ProbedProvider,
     ProviderConfig,
     ProviderRequest,
@@ -28,6 +28,7 @@ from assay.providers.types import (
 )
 from assay.testing import FakeClock, SimulatedServer
 from assay.wire.anthropic import decode_messages
+from assay.wire.anthropic_stream import assemble_messages
 from assay.wire.openai_chat import decode_chat, decode_completion
 from assay.wire.openai_stream import assemble
 from assay.wire.requests import ModelRequest
@@ -50,7 +51,7 @@ TOOLS = [
 
 
 class Desk:
-    """A Bedrock provider that leads to a simulation, for chat clients and for Anthropic's."""
+    """A Bedrock provider that leads to a simulation."""
 
     def __init__(self, key: Credentials | str = PAIR, **script: Any) -> None:
         clock = FakeClock(runs_ahead=True)
@@ -63,7 +64,6 @@ class Desk:
             transport=SimulatedTransport(self.simulation),
             clock=clock,
         )
-        self.translated = MessagesOverChat(self.bedrock)
 
     @property
     def asked(self) -> Any:
@@ -156,20 +156,71 @@ def test_thinking_is_signed_and_taken_back() -> None:
         complete(desk.bedrock, chat(**ask))
 
 
-def test_an_anthropic_client_goes_on_after_calls() -> None:
-    desk = Desk(rules=(WEATHER,))
-    tools = [{"name": name, "input_schema": SCHEMA} for name in ("weather", "time")]
-    ask = {"role": "user", "content": "the weather"}
-    content = json.loads(complete(desk.translated, messages(messages=[ask], tools=tools)).raw)["content"]
-    results = [
-        {"type": "tool_result", "tool_use_id": block["id"], "content": "fine"}
+def test_an_anthropic_clients_thinking_marks_and_pictures_survive() -> None:
+    desk = Desk(rules=(WEATHER,), reasoning_tokens=5, cached_share=0.25, cache_write_1h_share=0.25)
+    mark = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    tools = [{"name": name, "input_schema": SCHEMA, **mark} for name in ("weather", "time")]
+    options = {
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "tools": tools,
+        "system": [{"type": "text", "text": "be kind", **mark}],
+    }
+    ask = {"role": "user", "content": [{"type": "text", "text": "the weather in my town", **mark}]}
+    whole = json.loads(complete(desk.bedrock, messages(messages=[ask], **options)).raw)
+    content = whole["content"]
+    assert [block["type"] for block in content] == ["thinking", "text", *["tool_use"] * 3]
+    assert (whole["type"], whole["stop_reason"], whole["model"]) == ("message", "tool_use", CLAUDE)
+    assert desk.asked["additionalModelRequestFields"] == {"thinking": options["thinking"]}
+    point = {"cachePoint": {"type": "default", "ttl": "1h"}}
+    assert desk.asked["system"] == [{"text": "be kind"}, point]
+    assert desk.asked["messages"][0]["content"][1] == desk.asked["toolConfig"]["tools"][1] == point
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+    results: list[Any] = [
+        {"type": "tool_result", "tool_use_id": block["id"], "content": [picture], "is_error": True}
         for block in content
         if block["type"] == "tool_use"
     ]
     history = [ask, {"role": "assistant", "content": content}, {"role": "user", "content": results}]
-    assert complete(desk.translated, messages(messages=history, tools=tools)).text
-    told = stream(desk.translated, messages(messages=[ask], tools=tools, stream=True))
-    assert json.loads(told[-2].raw or b"")["delta"]["stop_reason"] == "tool_use"
+    assert complete(desk.bedrock, messages(messages=history, **options)).choices[0].message.tool_calls == ()
+    first = desk.asked["messages"][2]["content"][0]["toolResult"]
+    assert first["status"] == "error"
+    assert first["content"] == [{"image": {"format": "png", "source": {"bytes": "AAAA"}}}]
+    content[0]["thinking"] += "!"
+    with pytest.raises(UpstreamRefused, match="signature"):
+        complete(desk.bedrock, messages(messages=history, **options))
+
+
+def test_an_anthropic_stream_says_what_a_whole_message_says() -> None:
+    desk = Desk(rules=(WEATHER,), reasoning_tokens=3, cached_share=0.25)
+    tools = [{"name": name, "input_schema": SCHEMA} for name in ("weather", "time")]
+    ask = {
+        "messages": [{"role": "user", "content": "the weather in my town"}],
+        "tools": tools,
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+    }
+    whole = complete(desk.bedrock, messages(**ask))
+    events = stream(desk.bedrock, messages(**ask, stream=True))
+    told = assemble_messages([event.raw for event in events if event.raw])
+    said = whole.choices[0].message
+    assert told.parts == said.parts
+    assert [(call.name, call.arguments) for call in told.tool_calls] == [
+        (call.name, call.arguments) for call in said.tool_calls
+    ]
+    kinds = [json.loads(event.raw)["type"] for event in events if event.raw]
+    assert (kinds[0], kinds[-2:]) == ("message_start", ["message_delta", "message_stop"])
+    assert kinds.count("content_block_start") == kinds.count("content_block_stop") == 5
+    assert [event.usage for event in events if event.usage] == [whole.usage]
+    last = json.loads(events[-2].raw or b"")
+    counted = json.loads(whole.raw)["usage"]
+    del counted["cache_creation"]
+    assert (last["usage"], last["delta"]["stop_reason"]) == (counted, "tool_use")
+    assert [event.finish_reason for event in events if event.finish_reason] == ["tool_calls"]
+    assert next(json.loads(e.raw)["type"] for e in events if e.raw and e.is_output) == "content_block_delta"
+
+
+def test_a_task_is_a_chat_that_an_anthropic_client_is_answered() -> None:
+    task = ProviderRequest("messages", chat(temperature=0.5).request, CLAUDE, Timeouts())
+    assert json.loads(complete(Desk().bedrock, task).raw)["type"] == "message"
 
 
 def test_a_schema_and_a_demanded_tool_are_kept_to() -> None:
@@ -192,16 +243,16 @@ def test_a_completion_is_asked_as_a_message() -> None:
 
 def test_tokens_are_counted_by_bedrock_where_it_counts() -> None:
     desk = Desk()
-    assert asyncio.run(desk.translated.count_chat(messages(system="be kind", temperature=0.5))) == 5
+    assert asyncio.run(desk.bedrock.count_tokens(messages(system="be kind", temperature=0.5))) == 5
     assert desk.simulation.log[-1].path == "/model/anthropic.claude-x-v1%3A0/count-tokens"
     assert set(desk.asked["input"]["converse"]) == {"messages", "system"}
     for status in (400, 403):
         unable = Answering({"message": "m"}, status).bedrock
-        assert asyncio.run(unable.count_chat(chat())) is None
+        assert asyncio.run(unable.count_tokens(chat())) is None
     with pytest.raises(UpstreamRefused):
-        asyncio.run(Answering({"message": "m"}, 503).bedrock.count_chat(chat()))
+        asyncio.run(Answering({"message": "m"}, 503).bedrock.count_tokens(chat()))
     with pytest.raises(Upstream, match="no count"):
-        asyncio.run(Answering({}).bedrock.count_chat(chat()))
+        asyncio.run(Answering({}).bedrock.count_tokens(chat()))
 
 
 # --- Keys and signatures ---
@@ -444,8 +495,9 @@ def test_faults_in_a_stream_are_what_they_are() -> None:
         stream(Answering(b"").bedrock, chat(stream=True))
     broken = encoded(event, b'{"stopReason":') + encoded(event, b'{"stopReason":"end_turn"}')
     assert [e.malformed for e in stream(Answering(broken).bedrock, chat(stream=True))] == [True, False]
-    with pytest.raises(Upstream, match="malformed_tool_use"):
-        stream(Answering(encoded(event, b'{"stopReason":"malformed_tool_use"}')).bedrock, chat(stream=True))
+    for ask in (chat(stream=True), messages(stream=True)):
+        with pytest.raises(Upstream, match="malformed_tool_use"):
+            stream(Answering(encoded(event, b'{"stopReason":"malformed_tool_use"}')).bedrock, ask)
 
 
 def test_faults_in_a_whole_answer_are_what_they_are() -> None:
@@ -469,6 +521,7 @@ def test_a_chat_that_cannot_be_said_never_leaves() -> None:
 
 def test_a_key_that_may_not_list_models_has_been_taken_all_the_same() -> None:
     assert isinstance(Desk().bedrock, ProbedProvider)
+    assert isinstance(Desk().bedrock, MessagesProvider)
     assert asyncio.run(Desk().bedrock.probe()).status == 200
     narrow = Answering({"message": "m"}, 403, x_amzn_errortype="AccessDeniedException")
     assert asyncio.run(narrow.bedrock.probe()).status == 404

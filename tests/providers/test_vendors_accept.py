@@ -16,6 +16,7 @@ from assay.providers.simulated.asking import Refused
 from assay.providers.simulated.converse_asking import parse_converse
 from assay.providers.simulated.gemini_asking import parse_gemini
 from assay.wire.anthropic import decode_messages
+from assay.wire.as_chat_answer import as_chat_answer
 from assay.wire.as_chat_request import as_chat_request
 from assay.wire.as_converse_request import as_converse_body
 from assay.wire.as_gemini_request import as_gemini_body
@@ -146,7 +147,7 @@ def test_a_careless_bedrock_is_read_or_called_unreadable(seed: int) -> None:
     known = (*UNREADABLE, NoConverse, AssayError)
     with suppress(*known):
         body = json.dumps(spoiled(CONVERSE, random)).encode()
-        json.loads(decode_converse(body, id="i", model="m", created=1).raw)
+        json.loads(as_chat_answer(decode_converse(body, id="i", model="m"), created=1).raw)
     reader = ConverseChunks(id="i", model="m", created=1, include_usage=True)
     for kind, said in zip(KINDS, EVENTS, strict=True):
         with suppress(*known):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import Untranslatable
+from assay.wire.as_chat_answer import as_chat_answer
 from assay.wire.as_converse_request import as_converse_body
 from assay.wire.converse_answers import ConverseChunks, NoAnswer, SentUsage, decode_converse, usage_of
 from assay.wire.messages import OpaquePart, TextPart
@@ -294,7 +295,7 @@ def answer(*blocks: Any, stop: str = "end_turn", **around: Any) -> bytes:
 
 
 def whole(body: bytes) -> Response:
-    return decode_converse(body, id="r", model="upstream", created=1)
+    return as_chat_answer(decode_converse(body, id="r", model="upstream"), created=1)
 
 
 def test_an_answer_with_thoughts_words_and_calls() -> None:

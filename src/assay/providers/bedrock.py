@@ -1,4 +1,5 @@
-"""Amazon Bedrock, through Converse and ConverseStream: one format for all of its models.
+"""Amazon Bedrock, through Converse and ConverseStream: one format for all of its models. Clients of OpenAI's and of
+Anthropic's format are both translated for directly, since Converse has blocks as Anthropic has.
 
     [providers.aws]
     type = "bedrock"
@@ -34,12 +35,16 @@ from assay.providers.types import (
     Timeouts,
     Transport,
 )
+from assay.wire.as_chat_answer import as_chat_answer
 from assay.wire.as_converse_request import as_converse_body
+from assay.wire.as_messages_answer import as_messages_answer
 from assay.wire.converse_answers import STATUS_OF, ConverseChunks, NoAnswer, decode_converse
+from assay.wire.messages_as_converse import ConverseMessages, messages_as_converse
 from assay.wire.openai_chat import UNREADABLE
-from assay.wire.requests import ChatRequest
+from assay.wire.requests import ChatRequest, MessagesRequest
 from assay.wire.responses import Response, StreamEvent
 
+Reader = ConverseChunks | ConverseMessages
 SERVICE = "bedrock"
 _PAIR = re.compile(r"([A-Z0-9]{16,128}):([^:\s]+)(?::([^:\s]+))?")
 _REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]+)+-\d")
@@ -138,7 +143,10 @@ class BedrockProvider:
         if response.status >= 300:
             raise aws_refusal(self.name, response, body, self._clock)
         try:
-            return decode_converse(body, id=_id(response), model=request.model, created=self._now_s())
+            answer = decode_converse(body, id=_id(response), model=request.model)
+            if request.endpoint == "messages":
+                return as_messages_answer(answer)
+            return as_chat_answer(answer, created=self._now_s())
         except UNREADABLE as error:
             raise Upstream(f"{self.name} answered with something that is not an answer: {error}") from error
         except NoAnswer as error:
@@ -153,8 +161,8 @@ class BedrockProvider:
             async for event in events:
                 yield event
 
-    async def count_chat(self, request: ProviderRequest) -> int | None:
-        """See `CountingProvider.count_chat`. Some models are not counted, and a key may call a model and not count."""
+    async def count_tokens(self, request: ProviderRequest) -> int | None:
+        """See `MessagesProvider.count_tokens`. Some models are not counted, and a key may call a model and not count."""
         fields = msgspec.json.decode(self._body(request), type=dict[str, msgspec.Raw])
         asked = {"input": {"converse": {name: fields[name] for name in _COUNTED if name in fields}}}
         response = await self._send(request, "count-tokens", msgspec.json.encode(asked), stream=False)
@@ -192,12 +200,7 @@ class BedrockProvider:
         try:
             if response.status >= 300:
                 raise aws_refusal(self.name, response, await response.read(), self._clock)
-            reader = ConverseChunks(
-                id=_id(response),
-                model=request.model,
-                created=self._now_s(),
-                include_usage=bool(request.request.include_usage),
-            )
+            reader = self._reader(request, response)
             decoder = EventStreamDecoder()
             try:
                 async for chunk in response.chunks():
@@ -216,7 +219,17 @@ class BedrockProvider:
         finally:
             await response.aclose()
 
-    def _read(self, reader: ConverseChunks, message: EventMessage) -> list[StreamEvent]:
+    def _reader(self, request: ProviderRequest, response: HttpResponse) -> Reader:
+        if request.endpoint == "messages":
+            return ConverseMessages(id=_id(response), model=request.model)
+        return ConverseChunks(
+            id=_id(response),
+            model=request.model,
+            created=self._now_s(),
+            include_usage=bool(request.request.include_usage),
+        )
+
+    def _read(self, reader: Reader, message: EventMessage) -> list[StreamEvent]:
         made: list[StreamEvent] = []
         headers = message.headers
         if headers.get(":message-type") in ("exception", "error"):
@@ -245,8 +258,11 @@ class BedrockProvider:
         )
 
     def _body(self, request: ProviderRequest) -> bytes:
-        assert isinstance(request.request, ChatRequest), "the pipeline asks for nothing else"
-        return as_converse_body(request.request, model=request.model)
+        sent = request.request
+        assert isinstance(sent, ChatRequest), "the pipeline asks for nothing else"
+        if isinstance(sent, MessagesRequest):
+            return messages_as_converse(sent, model=request.model)
+        return as_converse_body(sent, model=request.model)
 
     async def _send(
         self, request: ProviderRequest, method: str, body: bytes, *, stream: bool

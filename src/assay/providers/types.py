@@ -101,8 +101,9 @@ class Provider(Protocol):
 class MessagesProvider(Provider, Protocol):
     """A provider that speaks Anthropic's format itself; for others it is translated."""
 
-    async def count_tokens(self, request: ProviderRequest) -> int:
-        """The tokens that a request would take in, as the vendor counts them. Raises an `Upstream` error."""
+    async def count_tokens(self, request: ProviderRequest) -> int | None:
+        """The tokens that a request would take in, as the vendor counts them; None when it does not count for this model.
+        Raises an `Upstream` error."""
 
 
 @runtime_checkable

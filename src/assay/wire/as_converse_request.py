@@ -148,7 +148,8 @@ def _stop(value: str | list[str], _: str) -> Said:
     return {"inferenceConfig": {"stopSequences": stops}} if stops else {}
 
 
-def _top_k(value: int, model: str) -> Said:
+def top_k_said(value: int, model: str) -> Said:
+    """`top_k` under the name that a model's vendor has for it."""
     if "amazon.nova" in model:
         return _additional({"inferenceConfig": {"topK": value}})
     if "anthropic." in model or "mistral." in model:
@@ -207,7 +208,7 @@ _SAID: dict[str, Saying] = {
     "max_completion_tokens": _inference("maxTokens"),
     "temperature": _temperature,
     "top_p": _inference("topP"),
-    "top_k": _top_k,
+    "top_k": top_k_said,
     "stop": _stop,
     "parallel_tool_calls": _only("parallel_tool_calls", True),
     "thinking": _thinking,

@@ -12,7 +12,8 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from assay.wire.anthropic_answers import encode_usage
-from assay.wire.messages import Message, ReasoningPart, RefusalPart, ToolCall
+from assay.wire.as_chat_answer import thinking_blocks
+from assay.wire.messages import Message, RefusalPart, ToolCall
 from assay.wire.openai_chat import UNREADABLE
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.usage import Usage
@@ -50,12 +51,8 @@ def as_messages_answer(response: Response) -> Response:
     return replace(response, raw=_encode(body))
 
 
-def _blocks(message: Message) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = [
-        {"type": "thinking", "thinking": part.text, "signature": part.signature or ""}
-        for part in message.parts
-        if isinstance(part, ReasoningPart)
-    ]
+def _blocks(message: Message) -> list[Any]:
+    made: list[Any] = thinking_blocks(message)
     said = message.text + "".join(part.text for part in message.parts if isinstance(part, RefusalPart))
     if said:
         made.append({"type": "text", "text": said})

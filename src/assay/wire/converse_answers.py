@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from assay.wire.as_chat_answer import as_chat_answer
 from assay.wire.chat_chunks import ChatChunks, arguments_delta, call_delta
 from assay.wire.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCall
 from assay.wire.responses import Choice, Response, StreamEvent
@@ -135,8 +134,8 @@ class NoAnswer(ValueError):
 # --- Whole answers ---
 
 
-def decode_converse(body: bytes, *, id: str, model: str, created: int) -> Response:
-    """A whole answer, `raw` in OpenAI's format. Raises one of `UNREADABLE`, and `NoAnswer`."""
+def decode_converse(body: bytes, *, id: str, model: str) -> Response:
+    """A whole answer, without `raw`. Raises one of `UNREADABLE`, and `NoAnswer`."""
     sent = _answer.decode(body)
     parts: list[Part] = []
     calls: list[ToolCall] = []
@@ -149,14 +148,13 @@ def decode_converse(body: bytes, *, id: str, model: str, created: int) -> Respon
     if sent.stop_reason in FAILED and not parts and not calls:
         raise NoAnswer(sent.stop_reason)
     message = Message(role="assistant", parts=tuple(parts), tool_calls=tuple(calls))
-    response = Response(
+    return Response(
         raw=b"",
         choices=(Choice(message, finish_of(sent.stop_reason) or "stop"),),
         model=(sent.trace.model if sent.trace else None) or model,
         id=id,
         usage=usage_of(sent.usage),
     )
-    return as_chat_answer(response, created=created)
 
 
 def finish_of(stop_reason: str | None) -> str | None:
@@ -233,7 +231,9 @@ class _Delta(Struct, frozen=True, rename="camel"):
     reasoning_content: _ReasoningDelta | None = None
 
 
-class _Event(Struct, frozen=True, rename="camel"):
+class StreamedEvent(Struct, frozen=True, rename="camel"):
+    """What is read of an event of any kind."""
+
     content_block_index: int = 0
     start: _Start | None = None
     delta: _Delta | None = None
@@ -242,7 +242,7 @@ class _Event(Struct, frozen=True, rename="camel"):
     trace: _Trace | None = None
 
 
-_event = msgspec.json.Decoder(_Event)
+read_event = msgspec.json.Decoder(StreamedEvent).decode
 
 
 class _Open:
@@ -270,7 +270,7 @@ class ConverseChunks:
     def of(self, kind: str, payload: bytes) -> Iterator[StreamEvent]:
         """What an event of a kind amounts to. One that says nothing comes back without `raw`: it is a sign of life all the
         same. Raises one of `UNREADABLE`, and `NoAnswer`."""
-        sent = _event.decode(payload)
+        sent = read_event(payload)
         made = False
         for delta, text in self._deltas(kind, sent):
             made = True
@@ -291,7 +291,7 @@ class ConverseChunks:
         if self._usage is not None:
             yield StreamEvent(raw=self._chunks.last(self._usage), usage=self._usage, model=self._chunks.model)
 
-    def _deltas(self, kind: str, sent: _Event) -> Iterator[tuple[dict[str, Any], str]]:
+    def _deltas(self, kind: str, sent: StreamedEvent) -> Iterator[tuple[dict[str, Any], str]]:
         block = self._open.get(sent.content_block_index)
         match kind:
             case "messageStart":

@@ -69,13 +69,13 @@ class Turns(Struct, frozen=True):
     has_calls: bool
 
 
-def encode_turns(messages: Sequence[Message]) -> Turns:
+def encode_turns(messages: Sequence[Message], places: Sequence[str] = ()) -> Turns:
     """Messages in this format. System messages before all others are the system prompt; a later one stays where it is, which
-    only some models take."""
+    only some models take. `places` says where each stood, if not in `messages`."""
     system: list[Any] = []
     turns: list[dict[str, Any]] = []
     for at, message in enumerate(messages):
-        place = f"messages[{at}]"
+        place = places[at] if places else f"messages[{at}]"
         role = _ROLES.get(message.role)
         if role is None:
             raise Untranslatable(
@@ -87,7 +87,8 @@ def encode_turns(messages: Sequence[Message]) -> Turns:
             blocks = [_result(message, place), *_cache_point(message.beside)]
         else:
             blocks = _blocks(message.parts, place)
-            blocks += [_call(call, f"{place}.tool_calls[{k}]") for k, call in enumerate(message.tool_calls)]
+            for k, call in enumerate(message.tool_calls):
+                blocks += [_call(call, f"{place}.tool_calls[{k}]"), *_cache_point(call.beside)]
         if role == "system" and not turns:
             system += blocks
         elif turns and turns[-1]["role"] == role:
