@@ -72,7 +72,7 @@ def test_a_blocked_call_asks_nobody_and_is_one_span(pipeline: Make) -> None:
     assert KEY not in caught.value.message
     assert made.asked("a") == 0
     assert (made.span.status, made.span.error_type, made.span.attempts) == (
-        SpanStatus.ERROR,
+        SpanStatus.BLOCKED,
         "guard_blocked",
         0,
     )

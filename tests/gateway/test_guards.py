@@ -123,7 +123,7 @@ def test_a_secret_is_refused_without_being_told(guarded: Guarded) -> None:
     assert "AKIA" not in answer.text
     assert guarded.count() == before, "nobody was asked"
     span = guarded.span(answer)
-    assert (span["status"], span["error"]["type"]) == ("error", "guard_blocked")
+    assert (span["status"], span["error"]["type"]) == ("blocked", "guard_blocked")
     assert "AKIAQ" not in json.dumps(span)
     assert span["attributes"]["assay.guard.blocked"] == "secrets"
 
@@ -174,7 +174,7 @@ def test_a_stream_that_is_blocked_ends_with_an_error_and_no_done(guarded: Guarde
     assert json.loads(last.partition("data: ")[2])["error"]["type"] == "guard_blocked"
     assert "AKIA" not in answer.text
     span = guarded.span(answer)
-    assert (span["status"], span["error"]["type"]) == ("error", "guard_blocked")
+    assert (span["status"], span["error"]["type"]) == ("blocked", "guard_blocked")
     assert "AKIAQ" not in json.dumps(span)
 
 

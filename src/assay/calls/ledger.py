@@ -18,7 +18,7 @@ from assay.calls.plan import Target
 from assay.calls.structured import Form
 from assay.calls.types import Call
 from assay.catalog.prices import PriceBook, cost
-from assay.errors import AssayError, InvalidOutput, UpstreamCut, UpstreamRefused
+from assay.errors import AssayError, GuardBlocked, InvalidOutput, UpstreamCut, UpstreamRefused
 from assay.kit import ids
 from assay.kit.clock import Clock
 from assay.kit.money import NOTHING
@@ -384,4 +384,6 @@ def _status(error: AssayError | None, cancelled: bool) -> SpanStatus:
         return SpanStatus.CANCELLED
     if error is None:
         return SpanStatus.OK
+    if isinstance(error, GuardBlocked):
+        return SpanStatus.BLOCKED
     return SpanStatus.CUT if isinstance(error, UpstreamCut) else SpanStatus.ERROR

@@ -25,7 +25,7 @@ def list_all(
     model: Annotated[str | None, typer.Option()] = None,
     task: Annotated[str | None, typer.Option()] = None,
     variant: Annotated[str | None, typer.Option()] = None,
-    status: Annotated[str | None, typer.Option(help="ok, error, cut or cancelled.")] = None,
+    status: Annotated[str | None, typer.Option(help="ok, error, cut, cancelled or blocked.")] = None,
     user: Annotated[str | None, typer.Option()] = None,
     session: Annotated[str | None, typer.Option()] = None,
     run: Annotated[str | None, typer.Option(help="The id of an evaluation run.")] = None,

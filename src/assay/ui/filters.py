@@ -212,7 +212,7 @@ _TONES = {
         "equivalent": "equivalent",
         "inconclusive": "inconclusive",
         "invalid": "invalid cancelled expired archived",
-        "warning": "cut warning degraded interrupted",
+        "warning": "blocked cut warning degraded interrupted",
         "running": "running queued pending started enqueued",
     }.items()
     for word in words.split()

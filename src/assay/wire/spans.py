@@ -48,6 +48,8 @@ class SpanStatus(StrEnum):
     """the upstream stopped in the middle of its answer"""
     CANCELLED = "cancelled"
     """the client went away"""
+    BLOCKED = "blocked"
+    """a guard objected: no failure of the model"""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="span"):
