@@ -26,7 +26,7 @@ price = {{ input_usd_per_mtok = 1, output_usd_per_mtok = 2 }}
 variants.v1 = {{ model = "fast", prompt = "Correct: {{{{ text }}}}" }}
 release = {{ v1 = 1.0 }}
 """
-CHAT = "/v1/chat/completions"
+CHAT: Any = "/v1/chat/completions"
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_every_endpoint_is_served(client: openai.OpenAI, url: Any, body: Any, an
     (said,) = read(client, done.output_file_id or done.error_file_id)
     assert said["response"]["status_code"] == 200, said
     got = said["response"]["body"]
-    found = {
+    found: dict[str, Callable[[], Any]] = {
         CHAT: lambda: got["choices"][0]["message"]["content"],
         "/v1/completions": lambda: got["choices"][0]["text"],
         "/v1/responses": lambda: got["output"][0]["content"][0]["text"],

@@ -230,8 +230,7 @@ class _Run:
                 if attempt + 1 == MOST_TRIES or not _may_pass(error):
                     break
                 wait_s = max(getattr(error, "retry_after_s", None) or 0.0, 2.0**attempt)
-                await asyncio.wait({stopping}, timeout=min(wait_s, LONGEST_WAIT_S))
-                if stopping.done():
+                if not await self._paused(min(wait_s, LONGEST_WAIT_S), stopping):
                     return None
                 trace_id = ids.uuid7_hex()
             except Exception as error:  # a fault of ours: of this line, not of the batch
@@ -248,6 +247,16 @@ class _Run:
             usage=said.usage,
             cost_usd=said.cost_usd,
         )
+
+    async def _paused(self, seconds: float, stopping: "asyncio.Task[BatchStatus]") -> bool:
+        """Wait; False when it is to stop meanwhile."""
+        pause = asyncio.ensure_future(self._clock.sleep(seconds))
+        either: set[asyncio.Future[Any]] = {pause, stopping}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            return not stopping.done()
+        finally:
+            pause.cancel()
 
     async def _body(self, line: Line) -> bytes:
         async with self._reading:

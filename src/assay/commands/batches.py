@@ -2,6 +2,7 @@
 
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -9,7 +10,7 @@ from urllib.parse import urlencode
 import typer
 
 from assay.commands.connection import connect
-from assay.commands.printing import minute, print_rows
+from assay.commands.printing import print_rows
 from assay.errors import BadRequest
 from assay.kit.json import pretty
 
@@ -27,11 +28,8 @@ def list_all(ctx: typer.Context) -> None:
     if ctx.obj.json:
         typer.echo(pretty({"items": items, "next": None}))
         return
-    rows = (
-        (item["id"], item["status"], _progress(item), item["endpoint"], minute(item["created"]))
-        for item in items
-    )
-    print_rows("batch", "status", "done", "endpoint", "created", rows=rows)
+    rows = ((item["id"], item["status"], _progress(item), _short(item["endpoint"])) for item in items)
+    print_rows("batch", "status", "done", "endpoint", rows=rows)
 
 
 @app.command()
@@ -95,11 +93,15 @@ def _print(ctx: typer.Context, batch: dict[str, Any]) -> None:
     if ctx.obj.json:
         typer.echo(pretty(batch))
         return
-    cost = "" if batch["cost_usd"] is None else f", {batch['cost_usd']} USD"
+    cost = "" if batch["cost_usd"] is None else f", {Decimal(str(batch['cost_usd'])):f} USD"
     typer.echo(f"{batch['id']}: {batch['status']}, {_progress(batch)} at {batch['endpoint']}{cost}")
     for problem in batch["problems"]:
         place = "" if problem["line"] is None else f"line {problem['line']}: "
         typer.echo(f"  {place}{problem['message']}")
+
+
+def _short(endpoint: str) -> str:
+    return endpoint.removeprefix("/v1/")
 
 
 def _progress(batch: dict[str, Any]) -> str:
