@@ -91,6 +91,18 @@ def test_messages_become_turns_that_take_turns() -> None:
     }
 
 
+def test_documents_of_one_name_are_told_apart() -> None:
+    paper = {"type": "file", "file": {"filename": "paper.pdf", "file_data": PDF}}
+    made = body(
+        {"role": "user", "content": [paper, paper]},
+        called(("c", "f", "{}")),
+        {"role": "tool", "tool_call_id": "c", "content": [paper]},
+    )
+    first, last = made["messages"][0]["content"], made["messages"][2]["content"]
+    names = [block["document"]["name"] for block in (*first, *last[0]["toolResult"]["content"])]
+    assert names == ["paper", "paper (2)", "paper (3)"]
+
+
 def test_calls_and_their_results_keep_ids_order_and_failures() -> None:
     made = body(
         HELLO[0],

@@ -95,7 +95,20 @@ def encode_turns(messages: Sequence[Message], places: Sequence[str] = ()) -> Tur
             turns[-1]["content"] += blocks
         elif blocks or role == "user":
             turns.append({"role": role, "content": blocks or [{"text": ""}]})
+    _name_apart([block for turn in turns for block in turn["content"]])
     return Turns(system, turns, any(message.tool_calls or message.role == "tool" for message in messages))
+
+
+def _name_apart(blocks: Sequence[dict[str, Any]]) -> None:
+    """Bedrock takes no two documents of one name. The first keeps it, so that a conversation that goes on says the same."""
+    named: dict[str, int] = {}
+    for block in blocks:
+        results = block["toolResult"]["content"] if "toolResult" in block else ()
+        for document in [each["document"] for each in (block, *results) if "document" in each]:
+            name = document["name"]
+            named[name] = named.get(name, 0) + 1
+            if named[name] > 1:
+                document["name"] = f"{name[:190]} ({named[name]})"
 
 
 def encode_tool(tool: Tool) -> list[dict[str, Any]]:
@@ -104,8 +117,8 @@ def encode_tool(tool: Tool) -> list[dict[str, Any]]:
     if tool.description:
         made["description"] = tool.description
     made["inputSchema"] = {"json": tool.parameters or {"type": "object", "properties": {}}}
-    if tool.strict is not None:
-        made["strict"] = tool.strict
+    if tool.strict:
+        made["strict"] = True
     return [{"toolSpec": made}, *_cache_point(tool.beside)]
 
 
