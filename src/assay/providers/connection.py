@@ -6,8 +6,9 @@ nobody asked for, a head without end) closes it, so that no answer can reach the
 """
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
 
@@ -20,6 +21,20 @@ PAUSE_BYTES = 1024 * 1024
 """An answer whose reader is slow stops being received at this many unread bytes."""
 
 _NO_BODY = frozenset((204, 304))
+_ENCODING = b"content-encoding"
+_ENCODING_LENGTH = len(_ENCODING)
+_PACKED = frozenset((b"gzip", b"x-gzip", b"deflate"))
+_ANY_ZLIB = 47
+"""zlib tells gzip from deflate by itself."""
+
+
+class Unpacker(Protocol):
+    """What `zlib.decompressobj` makes."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
 
 
 class Stale(UpstreamDown):
@@ -29,7 +44,17 @@ class Stale(UpstreamDown):
 class Answer:
     """What an upstream answers on one connection; see `HttpResponse`."""
 
-    __slots__ = ("_chunks", "_connection", "_fields", "_unread", "complete", "error", "status", "waiter")
+    __slots__ = (
+        "_chunks",
+        "_connection",
+        "_fields",
+        "_unpack",
+        "_unread",
+        "complete",
+        "error",
+        "status",
+        "waiter",
+    )
 
     def __init__(self, connection: "Connection") -> None:
         self.status = 0
@@ -39,6 +64,7 @@ class Answer:
         self._fields: list[tuple[bytes, bytes]] = []
         self._chunks: list[bytes] = []
         self._unread = 0
+        self._unpack: Unpacker | None = None
         self._connection = connection
 
     @property
@@ -85,10 +111,17 @@ class Answer:
     def begins(self, status: int, fields: list[tuple[bytes, bytes]]) -> None:
         """Called by the connection: the head is there."""
         self.status, self._fields = status, fields
+        for name, value in fields:
+            if len(name) == _ENCODING_LENGTH and name.lower() == _ENCODING and value.lower() in _PACKED:
+                self._unpack = zlib.decompressobj(
+                    _ANY_ZLIB
+                )  # nobody asked for it; some servers do it all the same
         self._wake()
 
     def receives(self, chunk: bytes) -> None:
         """Called by the connection: a piece of the body came."""
+        if self._unpack is not None:
+            chunk = self._unpack.decompress(chunk)
         self._chunks.append(chunk)
         self._unread += len(chunk)
         if self._unread > PAUSE_BYTES:
@@ -97,6 +130,8 @@ class Answer:
 
     def ends(self, error: Upstream | None = None) -> None:
         """Called by the connection: nothing more will come."""
+        if error is None and self._unpack is not None and not self._unpack.eof:
+            error = UpstreamCut(f"{self._connection.where} packed its answer, and not to its end")
         if error is None:
             self.complete = True
         else:
