@@ -79,9 +79,10 @@ def limited_silently(house: House) -> None:
 
 def burst(house: House) -> None:
     def breaker() -> str:
+        lines: list[str] = house.server.http.get("/metrics").text.splitlines()
         return next(
             line.rpartition(" ")[2]
-            for line in house.server.http.get("/metrics").text.splitlines()
+            for line in lines
             if line.startswith("assay_breaker_state") and '"burst"' in line
         )
 
