@@ -7,6 +7,15 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from assay.calls.attempts import (
+    Opened,
+    close,
+    complete_at,
+    complete_to_fit_at,
+    late,
+    open_stream_at,
+    stream_to_fit_at,
+)
 from assay.calls.cache import AnswerCache
 from assay.calls.cache_rules import CacheOutcome
 from assay.calls.cached_answers import CachedAnswer
@@ -21,7 +30,7 @@ from assay.calls.limiter import Limiter
 from assay.calls.moderating import ModerationLedger, moderate_at
 from assay.calls.plan import Target, backoff_s, for_client, is_retried, moves_on, plan, rotates
 from assay.calls.reranking import RerankLedger, rerank_at
-from assay.calls.structured import complete_to_fit, form_of, retold, stream_to_fit
+from assay.calls.structured import form_of
 from assay.calls.types import (
     Answer,
     Call,
@@ -46,10 +55,6 @@ from assay.wire.spans import Span
 T = TypeVar("T")
 L = TypeVar("L", bound=Ledger)
 
-MAX_EARLY_EVENTS = 64
-"""Events held back before the first output (role, metadata). An upstream that sends more is taken to have begun."""
-
-Opened = tuple[AsyncIterator[StreamEvent], list[StreamEvent]]
 Try = Callable[[Provider, ProviderRequest, Ledger], Awaitable[T]]
 Recall = Callable[[CachedAnswer, Call], T]
 
@@ -90,7 +95,7 @@ class Caller:
         is strict and nothing can be kept, `GuardBlocked` when a guard objects to what is asked or answered.
         """
         ledger = self._open(call, Ledger)
-        attempt = _complete if ledger.form is None else _complete_to_fit
+        attempt = complete_at if ledger.form is None else complete_to_fit_at
         response = await self._answered(ledger, attempt, _retold)
         self.health.completes(ledger.condition)
         ledger.answered(response)
@@ -108,7 +113,7 @@ class Caller:
     async def stream(self, call: Call) -> StreamingAnswer:
         """An answer whose first output has come; until then another target may take over. Raises like `complete`."""
         ledger = self._open(call, Ledger)
-        attempt = _open_stream if ledger.form is None else _stream_to_fit
+        attempt = open_stream_at if ledger.form is None else stream_to_fit_at
         iterator, early = await self._answered(ledger, attempt, _retold_as_stream)
         return _Stream(ledger, iterator, early, self._sink, self.health)
 
@@ -311,68 +316,6 @@ def _retold_vectors(answer: CachedAnswer, call: Call) -> EmbeddingResponse:
     return answer.vectors
 
 
-async def _complete(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Response:
-    try:
-        with IdleWatch(request.timeouts.total_s):
-            return await provider.complete(request)
-    except TimeoutError as error:
-        raise _late(provider.name, "the whole answer", request.timeouts.total_s) from error
-
-
-async def _open_stream(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Opened:
-    """Read up to the first output. The events before it go out with it."""
-    iterator = aiter(provider.stream(request))
-    early: list[StreamEvent] = []
-    try:
-        async with asyncio.timeout(request.timeouts.first_token_s):
-            async for event in iterator:
-                early.append(event)
-                if event.is_output or len(early) >= MAX_EARLY_EVENTS:
-                    break
-    except TimeoutError as error:
-        await _close(iterator)
-        raise _late(provider.name, "the first token", request.timeouts.first_token_s) from error
-    except BaseException:
-        await _close(iterator)
-        raise
-    return iterator, early
-
-
-async def _complete_to_fit(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Response:
-    assert ledger.form is not None
-    assert ledger.target is not None
-    ledger.form.goes_to(ledger.target.route)
-
-    async def ask(at: Provider, shaped: ProviderRequest) -> Response:
-        return await _complete(at, shaped, ledger)
-
-    return await complete_to_fit(ledger.form, provider, request, ask, ledger.rejected)
-
-
-async def _stream_to_fit(provider: Provider, request: ProviderRequest, ledger: Ledger) -> Opened:
-    """The whole stream, held back until its words fit; another may still answer until then."""
-    assert ledger.form is not None
-    assert ledger.target is not None
-    ledger.form.goes_to(ledger.target.route)
-
-    async def gather(at: Provider, shaped: ProviderRequest) -> list[StreamEvent]:
-        iterator, events = await _open_stream(at, shaped, ledger)
-        try:
-            async with asyncio.timeout(shaped.timeouts.total_s):
-                with IdleWatch(shaped.timeouts.idle_s) as watch:
-                    async for event in iterator:
-                        events.append(event)
-                        watch.touch()
-        except TimeoutError as error:
-            raise _late(at.name, "the rest", shaped.timeouts.idle_s) from error
-        finally:
-            await _close(iterator)
-        return events
-
-    events = await stream_to_fit(ledger.form, provider, request, gather, ledger.rejected)
-    return retold(events), []
-
-
 class _Stream:
     """See `StreamingAnswer`."""
 
@@ -466,10 +409,10 @@ class _Stream:
             self._leave()
             self._health.over(self._ledger.condition)
             self.kept = self._sink.append(self._ledger.settle(cancelled=True))
-        await _close(self._iterator)
+        await close(self._iterator)
 
     async def _settle(self, error: AssayError | None) -> None:
-        await _close(self._iterator)
+        await close(self._iterator)
         if error is not None:
             self._leave()
         if error is None:
@@ -484,21 +427,5 @@ class _Stream:
         limits, target = self._timeouts, self._ledger.target
         name = "the cache" if target is None else target.route.provider
         return (
-            _late(name, "the rest", limits.total_s)
-            if expired
-            else _late(name, "the next token", limits.idle_s)
+            late(name, "the rest", limits.total_s) if expired else late(name, "the next token", limits.idle_s)
         )
-
-
-async def _close(iterator: AsyncIterator[StreamEvent]) -> None:
-    """Stop the upstream now rather than when the garbage collector finds the generator."""
-    close = getattr(iterator, "aclose", None)
-    if close is not None:
-        await close()
-
-
-def _late(name: str, what: str, limit_s: float) -> UpstreamTimeout:
-    return UpstreamTimeout(
-        f"{name} did not send {what} within {limit_s:g} s",
-        hint="Raise the model's `timeout` or add a fallback.",
-    )
