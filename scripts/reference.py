@@ -70,6 +70,7 @@ GATEWAY = {
     "/v1/embeddings": "A vector of each text, as numbers or in base64.",
     "/v1/rerank": "Documents in the order of their relevance to a query.",
     "/v1/responses": "A response in OpenAI's format of that name, whole or streamed, from any provider; kept unless `store` is false.",
+    "/v1/responses/input_tokens": "The tokens that such a response would take in: the vendor's count, else an estimate.",
     "GET /v1/responses/{response_id}": "A response that was kept.",
     "DELETE /v1/responses/{response_id}": "Let go of a response.",
     "GET /v1/responses/{response_id}/input_items": "What the model was given: `limit`, `order`, `after`.",

@@ -462,3 +462,34 @@ def test_a_repeated_key_is_told_the_same_response(client: openai.OpenAI, talk: T
     ]
     assert made[0].id == made[1].id
     assert len(talk.upstreams["chat"].simulation.log) == before + 1
+
+
+def test_files_that_were_uploaded_here_go_along_as_their_content(client: openai.OpenAI, talk: Talk) -> None:
+    pdf = client.files.create(file=("a.pdf", b"%PDF-1.4 hello"), purpose="user_data")
+    png = client.files.create(file=("a.png", b"\x89PNG"), purpose="user_data")
+    content: list[Any] = [
+        {"type": "input_text", "text": "What is this?"},
+        {"type": "input_file", "file_id": pdf.id},
+        {"type": "input_image", "file_id": png.id, "detail": "auto"},
+    ]
+    first = client.responses.create(model="chat", input=[{"role": "user", "content": content}])
+    parts = talk.asked("chat")["messages"][0]["content"]
+    assert parts[1]["file"] == {
+        "filename": "a.pdf",
+        "file_data": "data:application/pdf;base64,JVBERi0xLjQgaGVsbG8=",
+    }
+    assert parts[2]["image_url"]["url"] == "data:image/png;base64,iVBORw=="
+    kept: Any = client.responses.input_items.list(first.id).data[0]
+    assert kept.content[1].file_id == pdf.id, "what is kept is the id"
+    client.responses.create(model="claude", input="And?", previous_response_id=first.id)
+    kinds = [block["type"] for block in talk.asked("claude")["messages"][0]["content"]]
+    assert kinds == ["text", "document", "image"]
+    client.files.delete(pdf.id)
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(model="claude", input="And?", previous_response_id=first.id)
+
+
+def test_tokens_are_counted_without_an_answer(client: openai.OpenAI) -> None:
+    counted = client.responses.input_tokens.count(model="chat", input="one two three four", instructions="x")
+    assert counted.object == "response.input_tokens"
+    assert counted.input_tokens > 0

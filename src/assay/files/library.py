@@ -159,8 +159,12 @@ class Files:
         return self._place(file.project, file.sha256)
 
     def pieces(self, file: StoredFile) -> Iterator[bytes]:
-        """Its content."""
-        with self.path(file).open("rb") as opened:
+        """Its content. Raises `NotFound` when that has gone meanwhile."""
+        try:
+            opened = self.path(file).open("rb")
+        except FileNotFoundError as error:
+            raise NotFound(f"The content of {file.id!r} is gone", param="file_id") from error
+        with opened:
             while piece := opened.read(PIECE):
                 yield piece
 

@@ -69,7 +69,7 @@ class Gateway:
         self._max_body_bytes = max_body_bytes
         self._overhead_s = overhead_s or Histogram(OVERHEAD_S)
         messages = Messages(caller, tasks, snapshot, max_body_bytes=max_body_bytes)
-        stored = Responses(caller, tasks, snapshot, responses, max_body_bytes=max_body_bytes)
+        stored = Responses(caller, tasks, snapshot, responses, files, max_body_bytes=max_body_bytes)
         self.routes: dict[str, tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]] = {
             "/v1/chat/completions": ("POST", self._chat),
             "/v1/completions": ("POST", self._completions),
@@ -79,6 +79,7 @@ class Gateway:
             "/v1/messages": ("POST", messages.create),
             "/v1/messages/count_tokens": ("POST", messages.count),
             "/v1/responses": ("POST", stored.create),
+            "/v1/responses/input_tokens": ("POST", stored.count),
             "/v1/models": ("GET", self._models),
         }
         files_api = FilesApi(files)

@@ -7,6 +7,7 @@ another vendor. A question that continues one is sent on with all that went befo
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,6 +17,8 @@ from msgspec import Raw
 from assay.access import Principal
 from assay.calls import Call, CallContext, Caller, StreamingAnswer
 from assay.errors import AssayError, BadRequest, NotFound
+from assay.files import Files
+from assay.gateway.attachments import NAMES_FILE, put_files
 from assay.gateway.calling import check_may_call, context_of, label, label_cost, trailer
 from assay.gateway.exchange import Departure, Exchange
 from assay.gateway.origin import Origin, read_origin
@@ -49,6 +52,7 @@ class Responses:
         tasks: TaskCalls,
         snapshot: SnapshotSource,
         shelf: ResponseShelf,
+        files: Files,
         *,
         max_body_bytes: int,
     ) -> None:
@@ -56,27 +60,28 @@ class Responses:
         self._tasks = tasks
         self._snapshot = snapshot
         self._shelf = shelf
+        self._files = files
         self._max_body_bytes = max_body_bytes
 
     async def create(self, exchange: Exchange, principal: Principal) -> None:
         """A response, whole or streamed."""
-        check_may_call(principal)
-        body = await exchange.body(self._max_body_bytes)
-        request = (
-            decode_responses(body)
-            if len(body) < LARGE_BODY_BYTES
-            else await asyncio.to_thread(decode_responses, body)
-        )
-        origin = read_origin(exchange.headers, request.assay, principal)
-        exchange.trace_id = origin.trace_id
-        asked = await continued(request, self._shelf, principal.project)
-        context = context_of(origin, principal)
-        call = prepare(self._tasks, self._snapshot, asked, origin.inputs, context)
-        dress = Dress.of(request, context)
+        request, call, origin = await self._asked(exchange, principal)
+        dress = Dress.of(request, call.context)
         if request.stream:
             await _watched(exchange, self._stream(exchange, call, dress, origin))
         else:
             await _watched(exchange, self._whole(exchange, call, dress))
+
+    async def count(self, exchange: Exchange, principal: Principal) -> None:
+        """The tokens of a response that is not made."""
+        _, call, _ = await self._asked(exchange, principal)
+        counted = await self._caller.count(call)
+        exchange.out += (
+            (b"x-assay-model", call.request.model.encode()),
+            (b"x-assay-usage-source", counted.source.value.encode()),
+        )
+        said = {"object": "response.input_tokens", "input_tokens": counted.input_tokens}
+        await exchange.respond(200, _encode(said))
 
     async def show(self, exchange: Exchange, principal: Principal) -> None:
         """One that was kept."""
@@ -107,6 +112,25 @@ class Responses:
             "Only responses that run in the background can be cancelled, and none do here",
             hint="Close the connection to stop a response.",
         )
+
+    async def _asked(self, exchange: Exchange, principal: Principal) -> tuple[ResponsesRequest, Call, Origin]:
+        """The request as it came, and the call that it amounts to: with the conversation before it and the files it names."""
+        check_may_call(principal)
+        body = await exchange.body(self._max_body_bytes)
+        request = (
+            decode_responses(body)
+            if len(body) < LARGE_BODY_BYTES
+            else await asyncio.to_thread(decode_responses, body)
+        )
+        origin = read_origin(exchange.headers, request.assay, principal)
+        exchange.trace_id = origin.trace_id
+        asked = await continued(request, self._shelf, principal.project)
+        if any(NAMES_FILE in bytes(item) for item in asked.items):
+            earlier = len(asked.items) - len(request.items)
+            put = partial(put_files, asked.items, self._files, principal.project, self._max_body_bytes)
+            asked = with_items(asked, await asyncio.to_thread(put), earlier=earlier)
+        context = context_of(origin, principal)
+        return request, prepare(self._tasks, self._snapshot, asked, origin.inputs, context), origin
 
     async def _whole(self, exchange: Exchange, call: Call, dress: "Dress") -> None:
         answer = await self._caller.complete(call)
