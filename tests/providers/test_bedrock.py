@@ -352,6 +352,12 @@ def test_keys_come_from_wherever_keys_come_from(table: str, sent: str) -> None:
     assert re.search(sent, dict(request.headers)["authorization"])
 
 
+def test_an_id_may_stand_in_the_file_and_a_secret_had_better_not() -> None:
+    table = 'type = "bedrock"\nregion = "eu-north-1"\naccess_key_id = "AKIA"\nsecret_access_key = "s"'
+    (warning,) = parse_config(f"[providers.aws]\n{table}").warnings
+    assert warning.startswith("providers.aws.secret_access_key holds the key itself")
+
+
 def test_a_secret_that_changes_renews_the_provider() -> None:
     table = 'type = "bedrock"\nregion = "eu-north-1"\naccess_key_id = "secret:id"\nsecret_access_key = "secret:key"'
     values = {"secret:id": "FIRST", "secret:key": "k", None: None}

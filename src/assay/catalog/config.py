@@ -94,7 +94,7 @@ class _Sources:
         self._folder = folder
         self._warnings = warnings
 
-    def secret(self, field: str, given: Any) -> str:
+    def secret(self, field: str, given: Any, *, may_stand_here: bool = False) -> str:
         if not isinstance(given, str) or not given:
             raise BadRequest(f"{field} must be a text, e.g. 'env:OPENAI_API_KEY'", param=field)
         kind, _, rest = given.partition(":")
@@ -117,6 +117,8 @@ class _Sources:
         if kind == "secret":
             check_name(rest, param=field)
             return given  # opened when the provider is built, so that it may be set while the server runs
+        if may_stand_here:
+            return given
         self._warnings.append(
             f"{field} holds the key itself; keep it out of the file with 'secret:NAME', 'env:NAME' or 'file:PATH'."
         )
@@ -149,7 +151,7 @@ def _provider(name: str, table: Any, sources: _Sources) -> ProviderConfig:
         )
     keys = _keys(f"{where}.api_key", plain.get("api_key"), sources)
     secrets = {
-        option: sources.secret(f"{where}.{option}", plain[option])
+        option: sources.secret(f"{where}.{option}", plain[option], may_stand_here=option == "access_key_id")
         for option in SECRET_OPTIONS
         if option in plain
     }
