@@ -207,8 +207,15 @@ class Caller:
             return None
 
         async def embed(encoder: str, text: str) -> Sequence[float]:
+            """A call in the same trace; no call of the task, whose figures are those of its answers."""
             context = replace(
-                ledger.call.context, trace_id=ledger.trace_id, parent_id=ledger.span_id, attributes={}
+                ledger.call.context,
+                trace_id=ledger.trace_id,
+                parent_id=ledger.span_id,
+                task=None,
+                variant=None,
+                release_id=None,
+                attributes={},
             )
             answer = await self.embed(Call("embeddings", embedding_request(encoder, (text,)), context))
             ledger.upstream_ns += answer.upstream_ns

@@ -40,6 +40,7 @@ PATHS = frozenset(
         "/v1/completions",
         "/v1/embeddings",
         "/v1/messages",
+        "/v1/moderations",
         "/v1/rerank",
         "/v1/responses",
     }
@@ -233,7 +234,7 @@ class _Recorder(Exchange):
     __slots__ = ("_body", "on_end", "recording")
 
     def __init__(self, asked: Exchange, body: bytes, recording: _Recording) -> None:
-        super().__init__(asked.method, asked.path, asked.headers)
+        super().__init__(asked.method, asked.path, asked.headers, asked.query.encode("latin-1"))
         self.began_ns = asked.began_ns
         self.recording = recording
         self.on_end: Callable[[], None] = lambda: None

@@ -26,7 +26,7 @@ from assay.traces.waterfall import Waterfall, chosen, lay_out
 from assay.ui import shell
 from assay.wire.messages import Tool
 from assay.wire.scores import Score
-from assay.wire.spans import SpanKind
+from assay.wire.spans import Span, SpanKind
 
 HttpRequest = Request[Any, Any, Any]
 Tab = Literal["conversation", "details", "raw"]
@@ -171,13 +171,26 @@ def _trace_page(
     return shell.page(request, "traces/trace.html", context, title=f"Trace {trace_id[-8:]}", status=status)
 
 
+def _cache(span: Span) -> str | None:
+    """What the cache did; of a hit how alike the questions were, what it saved, and whose answer it is."""
+    said = {
+        name: span.attributes.get(f"assay.cache.{name}") for name in ("similarity", "saved_usd", "trace_id")
+    }
+    parts = [
+        None if said["similarity"] is None else f"similarity {said['similarity']}",
+        None if said["saved_usd"] is None else f"saved ${said['saved_usd']}",
+        None if said["trace_id"] is None else f"answer of trace {said['trace_id']}",
+    ]
+    return span.cache and ", ".join(filter(None, [span.cache, *parts]))
+
+
 def _facts(stored: StoredSpan) -> list[tuple[str, Any]]:
     """Labels and values of a span; the template leaves out what is None."""
     span = stored.span
     names = {
         "Provider": span.provider, "Asked for": span.model, "Asked of the provider": span.upstream_model,
         "Provider says": span.response_model, "Endpoint": span.endpoint, "Finish reason": span.finish_reason,
-        "Attempts": span.attempts if span.attempts != 1 else None, "Cache": span.cache, "Task": span.task,
+        "Attempts": span.attempts if span.attempts != 1 else None, "Cache": _cache(span), "Task": span.task,
         "Variant": span.variant, "Release": span.release_id, "Run": span.run_id, "Case": span.case_id,
         "Session": span.session_id, "User": span.user_id, "Key": span.key_id, "Environment": span.environment,
         "Tags": ", ".join(span.tags) or None, "Price": span.price_id, "Mapping": span.mapping, "Span": span.span_id, "Parent": span.parent_id,
