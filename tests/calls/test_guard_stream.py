@@ -175,6 +175,57 @@ def test_choices_are_told_apart() -> None:
     assert (told(out, index=0), told(out, index=1)) == ("[EMAIL]", "[PHONE]")
 
 
+def test_texts_that_are_completed_side_by_side_are_told_apart() -> None:
+    def piece(text: str, index: int, finish: str | None = None) -> StreamEvent:
+        choice = {"index": index, "text": text, "finish_reason": finish}
+        return StreamEvent(raw=json.dumps({"choices": [choice]}).encode(), text=text)
+
+    events = [piece("a@exa", 0), piece("b@exa", 1), piece("mple.com", 0), piece("mple.com", 1)]
+    out = through(guarded(PII, endpoint="completions"), [*events, piece("", 0, "stop"), piece("", 1, "stop")])
+    said = {0: "", 1: ""}
+    for event in out:
+        (choice,) = json.loads(event.raw or b"")["choices"]
+        said[choice["index"]] += choice["text"]
+    assert said == {0: "[EMAIL]", 1: "[EMAIL]"}
+
+
+NAMES = (
+    *(
+        "choices",
+        "delta",
+        "content",
+        "text",
+        "tool_calls",
+        "function",
+        "arguments",
+        "index",
+        "type",
+        "finish_reason",
+    ),
+    *("content_block", "partial_json", "thinking_blocks", "thinking", "output_index"),
+)
+LEAVES = st.sampled_from(
+    [None, True, 0, 1, "a@example.com", "content", "response.done", "content_block_delta"]
+)
+ODD = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["choices", "type", "delta", "index", "content_block"]), ODD),
+        max_size=4,
+    ),
+    st.sampled_from(["chat", "completions", "messages", "responses"]),
+)
+def test_no_event_is_too_odd(bodies: list[dict[str, Any]], endpoint: str) -> None:
+    events = [StreamEvent(raw=json.dumps(body).encode()) for body in bodies]
+    assert len(through(guarded(PII, endpoint=endpoint), events)) == len(events), "and none is lost"
+
+
 def test_reasoning_is_looked_at_too_and_what_repeats_it() -> None:
     events = [
         chunk({"reasoning_content": "She is a@exam"}),

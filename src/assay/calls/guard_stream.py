@@ -71,7 +71,8 @@ class GuardedEvents:
     def _piece(self, mark: Mark) -> "_Piece":
         channel = self._channels.get(mark.channel)
         if channel is None:
-            self._end(mark.ends, calls=False)
+            if mark.ends:
+                self._end(mark.ends, calls=False)
             channel = self._channels[mark.channel] = _Channel(
                 is_json=mark.is_json, is_words=mark.channel[-1] in WORDS
             )

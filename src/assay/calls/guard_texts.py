@@ -25,6 +25,9 @@ Rewrite = Callable[[str, str], str]
 LONG_NUMBER = 9
 """Digits from which on a number in a tool's arguments is looked at like a text."""
 
+DEEPEST = 100
+"""Levels of JSON that are walked; what is nested deeper is looked at as one text."""
+
 _TEXTS = frozenset(("text", "content", "refusal", "title", "context", "output"))
 _THOUGHTS = frozenset(("thinking", "reasoning", "reasoning_content"))
 _DEEP = frozenset(("input",))
@@ -146,39 +149,48 @@ def _prompt(prompt: Any, rewrite: Rewrite) -> Any:
     return [rewrite("user", each) if isinstance(each, str) else each for each in prompt]
 
 
-def _walked(value: Any, key: str, role: str, rewrite: Rewrite, *, thoughts: bool) -> Any:
+def _walked(value: Any, key: str, role: str, rewrite: Rewrite, *, thoughts: bool, depth: int = 0) -> Any:
     match value:
         case str():
             if key in _TEXTS or (thoughts and key in _THOUGHTS):
                 return rewrite(role, value) if value else value
             return rewritten_arguments(value, role, rewrite) if key == "arguments" and value else value
+        case list() | dict() if depth > DEEPEST:
+            return _as_text(value, role, rewrite)
         case list():
-            return [_walked(each, key, role, rewrite, thoughts=thoughts) for each in value]
+            return [_walked(each, key, role, rewrite, thoughts=thoughts, depth=depth + 1) for each in value]
         case dict():
             inner = value.get("role")
             role = inner if isinstance(inner, str) else role
             plain = value.get("type") == "text" and isinstance(value.get("data"), str)
             return {
-                name: _deep(each, role, rewrite)
+                name: _deep(each, role, rewrite, depth + 1)
                 if name in _DEEP
                 else rewrite(role, each)
                 if plain and name == "data"
-                else _walked(each, name, role, rewrite, thoughts=thoughts)
+                else _walked(each, name, role, rewrite, thoughts=thoughts, depth=depth + 1)
                 for name, each in value.items()
             }
     return value
 
 
-def _deep(value: Any, role: str, rewrite: Rewrite) -> Any:
+def _deep(value: Any, role: str, rewrite: Rewrite, depth: int = 0) -> Any:
     match value:
         case str():
             return rewrite(role, value) if value else value
+        case list() | dict() if depth > DEEPEST:
+            return _as_text(value, role, rewrite)
         case list():
-            return [_deep(each, role, rewrite) for each in value]
+            return [_deep(each, role, rewrite, depth + 1) for each in value]
         case dict():
-            return {name: _deep(each, role, rewrite) for name, each in value.items()}
+            return {name: _deep(each, role, rewrite, depth + 1) for name, each in value.items()}
         case int() if not isinstance(value, bool) and abs(value) >= 10 ** (LONG_NUMBER - 1):
-            shown = str(value)
-            after = rewrite(role, shown)
-            return value if after == shown else after
+            return _as_text(value, role, rewrite)
     return value
+
+
+def _as_text(value: Any, role: str, rewrite: Rewrite) -> Any:
+    """Looked at as it is written; a text takes its place when there is something in it."""
+    shown = _encode(value).decode()
+    after = rewrite(role, shown)
+    return value if after == shown else after

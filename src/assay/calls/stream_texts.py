@@ -48,27 +48,36 @@ class Mark:
 
 def of_chat(chunk: dict[str, Any]) -> Iterator[Mark | Ends]:
     """The texts of a chat's chunk."""
-    for choice in chunk.get("choices") or ():
-        index, delta = choice.get("index", 0), choice.get("delta") or {}
-        for at, block in enumerate(delta.get("thinking_blocks") or ()):
-            if isinstance(block.get("thinking"), str):
-                yield Mark((index, "thinking_block", at), block, "thinking", ends=())
-        for field in _FIELDS:
-            if isinstance(delta.get(field), str) and delta[field]:
-                yield Mark((index, field), delta, field, ends=(index,))
-        for call in delta.get("tool_calls") or ():
-            function = call.get("function") or {}
-            if isinstance(function.get("arguments"), str) and function["arguments"]:
-                channel = (index, "call", call.get("index", 0))
-                yield Mark(channel, function, "arguments", ends=(index,), is_json=True)
+    for choice in _objects(chunk.get("choices")):
+        index, delta = _place(choice, "index"), choice.get("delta")
+        if isinstance(delta, dict):
+            yield from _of_delta(index, delta)
         if choice.get("finish_reason") is not None:
             yield Ends(index)
 
 
+def _of_delta(index: Any, delta: dict[str, Any]) -> Iterator[Mark]:
+    for at, block in enumerate(_objects(delta.get("thinking_blocks"))):
+        if isinstance(block.get("thinking"), str):
+            yield Mark((index, "thinking_block", at), block, "thinking", ends=())
+    for field in _FIELDS:
+        if isinstance(delta.get(field), str) and delta[field]:
+            yield Mark((index, field), delta, field, ends=(index,))
+    for call in _objects(delta.get("tool_calls")):
+        function = call.get("function")
+        if (
+            isinstance(function, dict)
+            and isinstance(function.get("arguments"), str)
+            and function["arguments"]
+        ):
+            channel = (index, "call", _place(call, "index"))
+            yield Mark(channel, function, "arguments", ends=(index,), is_json=True)
+
+
 def of_completion(chunk: dict[str, Any]) -> Iterator[Mark | Ends]:
     """Those of a text completion's."""
-    for choice in chunk.get("choices") or ():
-        index = choice.get("index", 0)
+    for choice in _objects(chunk.get("choices")):
+        index = _place(choice, "index")
         if isinstance(choice.get("text"), str) and choice["text"]:
             yield Mark((index, "text"), choice, "text", ends=())
         if choice.get("finish_reason") is not None:
@@ -77,7 +86,7 @@ def of_completion(chunk: dict[str, Any]) -> Iterator[Mark | Ends]:
 
 def of_message(event: dict[str, Any]) -> Iterator[Mark | Ends]:
     """Those of an event of Anthropic's."""
-    index = event.get("index", 0)
+    index = _place(event, "index")
     holder = event.get("delta") if event.get("type") == "content_block_delta" else event.get("content_block")
     if isinstance(holder, dict):
         for field in ("text", "thinking", "partial_json"):
@@ -91,9 +100,9 @@ def of_message(event: dict[str, Any]) -> Iterator[Mark | Ends]:
 
 def of_responses(event: dict[str, Any]) -> Iterator[Mark | Ends]:
     """Those of an event of the Responses API."""
-    kind, index = str(event.get("type")), event.get("output_index", 0)
+    kind, index = str(event.get("type")), _place(event, "output_index")
     if kind.endswith(".delta") and isinstance(event.get("delta"), str) and event["delta"]:
-        channel = (index, event.get("content_index", event.get("summary_index", 0)), kind)
+        channel = (index, _place(event, "content_index", "summary_index"), kind)
         yield Mark(channel, event, "delta", ends=(), is_json="arguments" in kind)
     elif kind.endswith(".done"):
         yield Ends(index)
@@ -102,3 +111,12 @@ def of_responses(event: dict[str, Any]) -> Iterator[Mark | Ends]:
 
 
 MARKS = {"completions": of_completion, "messages": of_message, "responses": of_responses}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """What of a list are objects: vendors leave other things there, too."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _place(value: dict[str, Any], *names: str) -> int:
+    return next((value[name] for name in names if isinstance(value.get(name), int)), 0)
