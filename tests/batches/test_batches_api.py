@@ -239,6 +239,24 @@ def test_a_cancelled_batch_keeps_what_is_done(client: openai.OpenAI, upstream: S
         client.batches.cancel(made.id)
 
 
+def test_cancelling_its_job_cancels_a_batch(
+    client: openai.OpenAI, server: Any, upstream: SimulatedServer
+) -> None:
+    upstream.simulation.change(head_s=0.05)
+    try:
+        lines = [line(f"q-{at}", f"q {at}") for at in range(400)]
+        made = start(client, lines, extra_body={"assay": {"concurrency": 2}})
+        job_id = server.http.get(f"/api/batches/{made.id}").json()["job_id"]
+        while (counts := client.batches.retrieve(made.id).request_counts) is None or counts.completed < 3:
+            time.sleep(0.02)
+        server.http.post(f"/api/jobs/{job_id}/cancel").raise_for_status()
+        done = ended(client, made.id)
+    finally:
+        upstream.simulation.change(head_s=0.0)
+    assert done.status == "cancelled"
+    assert len(read(client, done.output_file_id)) + len(read(client, done.error_file_id)) == 400
+
+
 def test_a_line_whose_upstream_was_away_is_asked_again(
     client: openai.OpenAI, upstream: SimulatedServer
 ) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import openai
 import pytest
+from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_openai import ChatOpenAI
 from openai.types.responses import FunctionToolParam, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from assay.testing import Rule, Script, SimulatedServer, ToolUse
 
@@ -493,3 +495,25 @@ def test_tokens_are_counted_without_an_answer(client: openai.OpenAI) -> None:
     counted = client.responses.input_tokens.count(model="chat", input="one two three four", instructions="x")
     assert counted.object == "response.input_tokens"
     assert counted.input_tokens > 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_langchain_converses_through_it(talk: Talk, model: str) -> None:
+    llm = ChatOpenAI(
+        model=model,
+        base_url=f"{talk.server.url}/v1",
+        api_key=SecretStr(talk.server.key),
+        use_responses_api=True,
+        max_retries=0,
+    )
+    assert llm.invoke("Hello there").text == "Hello there"
+    assert "".join(str(piece.text) for piece in llm.stream("one two three")) == "one two three"
+    tool = {"type": "function", "function": {"name": "weather", "parameters": WEATHER["parameters"]}}
+    asked = llm.bind_tools([tool])
+    messages: list[Any] = [HumanMessage("weather in Rome")]
+    messages.append(asked.invoke(messages))
+    calls = messages[-1].tool_calls
+    assert [call["args"] for call in calls] == [{"city": "Rome"}, {"city": "Oslo"}]
+    messages += [ToolMessage("sunny", tool_call_id=call["id"]) for call in calls]
+    assert asked.invoke([*messages, HumanMessage("thanks")]).text == "thanks"
+    assert isinstance(llm.with_structured_output(Answer).invoke("Who?"), Answer)
