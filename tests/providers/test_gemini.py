@@ -272,9 +272,19 @@ def test_an_anthropic_client_goes_on_as_well() -> None:
     assert parts[1]["thoughtSignature"].endswith("="), "remembered by the id of the call"
     responses = [part["functionResponse"] for part in desk.asked["contents"][2]["parts"]]
     assert [each["name"] for each in responses] == ["weather", "time", "weather"]
-    assert responses[0]["response"] == {"output": "Error: bad"}
+    assert responses[0]["response"] == {"error": "bad"}
     told = stream(desk.translated, messages(messages=[ask], tools=tools, stream=True))
     assert json.loads(told[-2].raw or b"")["delta"]["stop_reason"] == "tool_use"
+
+
+def test_an_anthropic_client_sees_the_thinking_it_asked_for() -> None:
+    desk = Desk(reasoning_tokens=3)
+    ask = messages(thinking={"type": "enabled", "budget_tokens": 1024})
+    assert [block["type"] for block in json.loads(complete(desk.translated, ask).raw)["content"]] == [
+        "thinking",
+        "text",
+    ]
+    assert desk.asked["generationConfig"]["thinkingConfig"]["thinkingBudget"] == 1024
 
 
 def test_tokens_are_counted_by_google_for_an_anthropic_client() -> None:

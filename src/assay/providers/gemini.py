@@ -8,7 +8,7 @@ include_thoughts = true     # ask for summaries of the thinking where the client
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
@@ -32,8 +32,9 @@ from assay.wire.embeddings import EmbeddingResponse, encode_embeddings
 from assay.wire.gemini_answers import GeminiChunks, NoAnswer, StreamError, decode_gemini
 from assay.wire.gemini_embeddings import Vectors, decode_batch, encode_batches
 from assay.wire.gemini_turns import Signatures
+from assay.wire.messages_as_gemini import messages_as_gemini
 from assay.wire.openai_chat import UNREADABLE
-from assay.wire.requests import ChatRequest
+from assay.wire.requests import ChatRequest, MessagesRequest
 from assay.wire.responses import Response, StreamEvent
 from assay.wire.sse import SseDecoder
 from assay.wire.usage import Usage
@@ -71,6 +72,7 @@ class GeminiProvider:
     """A server of Gemini's format at `base_url`, which ends in the version of the API."""
 
     type = "gemini"
+    reads_messages: ClassVar = True
 
     def __init__(
         self,
@@ -209,12 +211,15 @@ class GeminiProvider:
             raise Upstream(f"{self.name} answered with something that is no embeddings: {error}") from error
 
     def _body(self, request: ProviderRequest) -> bytes:
-        assert isinstance(request.request, ChatRequest), "the pipeline asks for nothing else"
+        sent = request.request
+        assert isinstance(sent, ChatRequest), "the pipeline asks for nothing else"
+        thoughts = self._options.include_thoughts
+        if isinstance(sent, MessagesRequest):
+            return messages_as_gemini(
+                sent, model=request.model, signatures=self._signatures, include_thoughts=thoughts
+            )
         return as_gemini_body(
-            request.request,
-            model=request.model,
-            signatures=self._signatures,
-            include_thoughts=self._options.include_thoughts,
+            sent, model=request.model, signatures=self._signatures, include_thoughts=thoughts
         )
 
     async def _whole(self, request: ProviderRequest, method: str, body: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import ClassVar, Protocol, runtime_checkable
 
 from assay.errors import Upstream
 from assay.providers.types import CountingProvider, Provider, ProviderRequest
@@ -10,6 +11,13 @@ from assay.wire.as_messages_answer import MessagesEvents, UnusableCalls, as_mess
 from assay.wire.openai_chat import UNREADABLE
 from assay.wire.requests import ChatRequest, MessagesRequest
 from assay.wire.responses import Response, StreamEvent
+
+
+@runtime_checkable
+class ReadsMessages(Protocol):
+    """A provider whose chat takes a `MessagesRequest` as it is, and answers it as a chat."""
+
+    reads_messages: ClassVar[bool]
 
 
 class MessagesOverChat:
@@ -60,6 +68,6 @@ class MessagesOverChat:
     def _as_chat(self, request: ProviderRequest) -> ProviderRequest:
         sent = request.request
         assert isinstance(sent, ChatRequest), "the endpoint takes messages"
-        if isinstance(sent, MessagesRequest):
+        if isinstance(sent, MessagesRequest) and not isinstance(self._chat, ReadsMessages):
             sent = as_chat_request(sent, limit=getattr(self._chat, "limit_field", "max_tokens"))
         return ProviderRequest("chat", sent, request.model, request.timeouts)

@@ -20,7 +20,8 @@ from assay.wire.requests import ChatRequest
 _NULL = Raw(b"null")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
-_OLDER = re.compile(r"(models/)?gemini-[12]\b")
+OLDER = re.compile(r"(models/)?gemini-[12]\b")
+"""Models that check no signatures, and take budgets of thinking rather than levels."""
 _BUDGETS = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576, "xhigh": 24_576}
 """Tokens of thinking that Google takes an effort for, for models that know only budgets."""
 
@@ -29,7 +30,7 @@ def as_gemini_body(
     request: ChatRequest, *, model: str, signatures: Signatures, include_thoughts: bool = False
 ) -> bytes:
     """The body for `generateContent`. `include_thoughts` asks for the thinking where the client does not say."""
-    is_older = _OLDER.match(model) is not None
+    is_older = OLDER.match(model) is not None
     turns = encode_contents(request.messages, signatures, must_be_signed=not is_older)
     made: dict[str, Any] = {"contents": turns.contents}
     if turns.system is not None:
@@ -42,14 +43,14 @@ def as_gemini_body(
         said = _SAID.get(name)
         if said is None:
             raise _unsayable(name, name)
-        _join(made, said(_decode(raw)))
+        join_said(made, said(_decode(raw)))
     if (effort := request.fields.get("reasoning_effort", _NULL)) != _NULL:
-        _join(made, _thinking(_effort(_decode(effort), is_older=is_older)))
+        join_said(made, _thinking(effort_said(_decode(effort), is_older=is_older)))
     if include_thoughts:
         thinking = made.get("generationConfig", {}).get("thinkingConfig", {})
-        _join(made, _thinking({"includeThoughts": True, **thinking}))
+        join_said(made, _thinking({"includeThoughts": True, **thinking}))
     if any(tool.strict for tool in request.tools):
-        made["toolConfig"] = _strict(made.get("toolConfig"))
+        made["toolConfig"] = strict_calls(made.get("toolConfig"))
     return _encode(made)
 
 
@@ -74,17 +75,17 @@ def _raws(raw: Raw) -> list[Raw]:
     return msgspec.json.decode(raw, type=list[Raw])
 
 
-def _join(made: dict[str, Any], said: Mapping[str, Any]) -> None:
+def join_said(made: dict[str, Any], said: Mapping[str, Any]) -> None:
     """Several chat fields are one of Gemini's, such as `generationConfig`."""
     for name, value in said.items():
         before = made.get(name)
         if isinstance(before, dict) and isinstance(value, dict):
-            _join(before, value)
+            join_said(before, value)
         else:
             made[name] = value
 
 
-def _strict(config: Mapping[str, Any] | None) -> dict[str, Any]:
+def strict_calls(config: Mapping[str, Any] | None) -> dict[str, Any]:
     """Calls that keep to their schema: any call does where one is demanded, else in the mode for it."""
     calling = dict((config or {}).get("functionCallingConfig", {}))
     calling["mode"] = "VALIDATED" if calling.get("mode", "AUTO") == "AUTO" else calling["mode"]
@@ -131,19 +132,20 @@ def _top_logprobs(value: int) -> Said:
 def _tool_choice(value: Any) -> Said:
     match value:
         case "auto" | "none":
-            return _calling(value.upper())
+            return calling(value.upper())
         case "required":
-            return _calling("ANY")
+            return calling("ANY")
         case {"type": "function", "function": {"name": str(name)}}:
-            return _calling("ANY", [name])
+            return calling("ANY", [name])
         case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list(tools)}}:
             names = [tool.get("function", {}).get("name") for tool in tools if isinstance(tool, dict)]
-            return _calling("ANY" if mode == "required" else "VALIDATED", names)
+            return calling("ANY" if mode == "required" else "VALIDATED", names)
         case _:
             raise _unsayable(f"tool_choice {value!r}", "tool_choice")
 
 
-def _calling(mode: str, names: list[Any] | None = None) -> Said:
+def calling(mode: str, names: list[Any] | None = None) -> Said:
+    """The `toolConfig` of a mode."""
     only = {} if names is None else {"allowedFunctionNames": names}
     return {"toolConfig": {"functionCallingConfig": {"mode": mode, **only}}}
 
@@ -163,7 +165,8 @@ def _response_format(value: dict[str, Any]) -> Said:
             )
 
 
-def _effort(value: Any, *, is_older: bool) -> Said:
+def effort_said(value: Any, *, is_older: bool) -> Said:
+    """An effort as a `thinkingConfig`."""
     if not isinstance(value, str) or ((value == "none" or is_older) and value not in _BUDGETS):
         raise _unsayable(f"reasoning_effort {value!r}", "reasoning_effort")
     return (
@@ -195,7 +198,7 @@ def _google(value: Any) -> Said:
             for name, inner in fields.items():
                 match name, inner:
                     case "thinking_config", dict():
-                        _join(made, _thinking({_camel(key): each for key, each in inner.items()}))
+                        join_said(made, _thinking({_camel(key): each for key, each in inner.items()}))
                     case "cached_content", str():
                         made["cachedContent"] = inner
                     case "safety_settings", list():

@@ -77,18 +77,22 @@ class Turns(Struct, frozen=True):
 
 
 def encode_contents(
-    messages: Sequence[Message], signatures: Signatures, *, must_be_signed: bool = False
+    messages: Sequence[Message],
+    signatures: Signatures,
+    *,
+    must_be_signed: bool = False,
+    places: Sequence[str] = (),
 ) -> Turns:
     """Messages in this format. The results of parallel calls stand in one turn, in the order in which they were sent.
 
-    `must_be_signed`: the model refuses calls without a signature.
+    `must_be_signed`: the model refuses calls without a signature. `places` says where each message stood, if not in `messages`.
     """
     system: list[Any] = []
     contents: list[dict[str, Any]] = []
     names: dict[str, str] = {}
     answers_tools = False
     for at, message in enumerate(messages):
-        place = f"messages[{at}]"
+        place = places[at] if places else f"messages[{at}]"
         if message.role in ("system", "developer"):
             if contents:
                 raise Untranslatable(

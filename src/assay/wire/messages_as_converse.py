@@ -23,7 +23,7 @@ from assay.wire.converse_answers import (
     usage_of,
 )
 from assay.wire.converse_turns import encode_tool, encode_turns
-from assay.wire.messages import Beside, Message
+from assay.wire.messages_beside import check_beside
 from assay.wire.requests import MessagesRequest
 from assay.wire.responses import StreamEvent
 from assay.wire.usage import Usage
@@ -32,8 +32,6 @@ _NULL = Raw(b"null")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
-_HINTS = frozenset({"cache_control", "citations", "caller", "eager_input_streaming"})
-"""What may stand beside a block: it changes nothing of the answer, or Converse has it."""
 _HERE = frozenset(
     ("model", "messages", "system", "tools", "tool_choice", "stream", "assay", "cache_control", "metadata")
 )
@@ -44,17 +42,14 @@ _HERE = frozenset(
 
 def messages_as_converse(request: MessagesRequest, *, model: str) -> bytes:
     """The body for Converse and ConverseStream; `model` is its id, profile or ARN, for what only some models know."""
-    places = request.places or tuple(f"messages[{at}]" for at in range(len(request.messages)))
-    for message, place in zip(request.messages, places, strict=True):
-        _check_message(message, place)
-    turns = encode_turns(request.messages, places)
+    turns = encode_turns(request.messages, check_beside(request, "Bedrock's Converse"))
     if "cache_control" in request.fields and turns.messages:
         turns.messages[-1]["content"].append({"cachePoint": {"type": "default"}})
     made: dict[str, Any] = {"messages": turns.messages}
     if turns.system:
         made["system"] = turns.system
     if request.tools:
-        made["toolConfig"] = {"tools": _tools(request)}
+        made["toolConfig"] = {"tools": [block for tool in request.tools for block in encode_tool(tool)]}
     for name, raw in request.fields.items():
         if name in _HERE or raw == _NULL:
             continue
@@ -66,32 +61,6 @@ def messages_as_converse(request: MessagesRequest, *, model: str) -> bytes:
     if choice != _NULL and request.tools:
         _choose(made, _decode(choice), has_calls=turns.has_calls)
     return _encode(made)
-
-
-def _check_message(message: Message, place: str) -> None:
-    _check(message.beside, place)
-    for part in message.parts:
-        _check(getattr(part, "beside", None), place)
-    for call in message.tool_calls:
-        _check(call.beside, place)
-
-
-def _check(beside: Beside | None, place: str) -> None:
-    for name, raw in (beside or {}).items():
-        if name not in _HINTS and raw != _NULL:
-            raise _unsayable(f"{place}.{name}", f"{place}.{name}")
-
-
-def _tools(request: MessagesRequest) -> list[Any]:
-    made: list[Any] = []
-    for at, tool in enumerate(request.tools):
-        if "type" in (tool.beside or {}):
-            raise _unsayable(
-                f"The tool {tool.name!r}, which runs at Anthropic,", f"tools[{at}].type", hint="Leave it out."
-            )
-        _check(tool.beside, f"tools[{at}]")
-        made += encode_tool(tool)
-    return made
 
 
 def _choose(made: dict[str, Any], value: Any, *, has_calls: bool) -> None:
