@@ -39,6 +39,14 @@ TOOL = {
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
 }
 
+ASKED_BY_BATCH = {"endpoint": "/v1/chat/completions"}
+BATCH_LINE = {
+    "custom_id": "one",
+    "method": "POST",
+    "url": "/v1/chat/completions",
+    "body": {"model": "fast", "messages": [{"role": "user", "content": "hello"}]},
+}
+
 
 class Tab:
     """A browser tab that keeps what went wrong in it: messages of the console, errors, requests that should not be."""
@@ -103,6 +111,10 @@ class House:
         self.jobs = [run["job_id"] for run in runs]
         while any(self.http.get(f"/api/jobs/{job}").json()["ended"] is None for job in self.jobs):
             pass
+        self.batch, self.bad_batch = [
+            self.http.post("/api/batches", params=ASKED_BY_BATCH, content=lines).raise_for_status().json()["id"]
+            for lines in (json.dumps(BATCH_LINE), "{nonsense")
+        ]
         self.comparison = self.post(
             "/api/comparisons", {"baseline": self.runs[0], "candidate": self.runs[1]}
         )["id"]
@@ -151,6 +163,9 @@ class House:
             "models": "/models",
             "model": "/models/fast",
             "model that is down": "/models/down",
+            "batches": "/batches",
+            "batch": f"/batches/{self.batch}",
+            "batch with mistakes": f"/batches/{self.bad_batch}",
             "jobs": "/jobs",
             "job": f"/jobs/{self.jobs[0]}",
             "keys": "/keys",

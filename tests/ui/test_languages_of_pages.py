@@ -13,6 +13,7 @@ HEADINGS = {
     "/datasets": ("Datasets", "数据集"),
     "/runs": ("Runs", "评测运行"),
     "/decisions": ("Decisions", "决策"),
+    "/batches": ("Batches", "批处理"),
     "/jobs": ("Jobs", "作业"),
     "/keys": ("Keys", "密钥"),
 }
