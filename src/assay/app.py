@@ -65,6 +65,7 @@ from assay.kit.clock import SYSTEM
 from assay.operations import api as operations_api
 from assay.operations.backup import Backups
 from assay.operations.findings import Patient
+from assay.operations.reloading import Reloading
 from assay.operations.upgrading import Upgrade
 from assay.playground import api as playground_api
 from assay.playground import pages as playground_pages
@@ -137,6 +138,7 @@ class Assay:
     def __init__(self, settings: Settings, config_path: Path | None) -> None:
         """Reads the configuration. Raises `BadRequest` naming what is wrong in it."""
         self.settings = settings
+        self.config_path = config_path
         self.config = load_config(config_path)
         self.catalog = open_catalog(self.config, settings.data_path)
         self.new_admin_key: str | None = None
@@ -286,6 +288,9 @@ class Assay:
             is_due=self.files.has_expired,
             every_s=file_jobs.EVERY_S,
         )
+        self.reloading = Reloading(
+            self.config_path, self.config, self.records, self.catalog, self.providers, self.caller.guards
+        )
         self.backups = Backups(
             settings.data_path,
             self.records,
@@ -353,6 +358,7 @@ class Assay:
                 "live": self.live,
                 "upkeep": self.upkeep,
                 "backups": self.backups,
+                "reloading": self.reloading,
                 "vault": self.vault,
                 "patient": Patient(self.settings, self.config, self.settings.data_path, "", SYSTEM),
                 "troubles": self.troubles,
@@ -384,7 +390,11 @@ class Assay:
 
     def troubles(self) -> list[tuple[str, str]]:
         """What keeps this server from doing all of its work: what it is, and what to do."""
-        found = [*health.troubles(self.spool, self.collector), *self.upkeep.troubles()]
+        found = [
+            *health.troubles(self.spool, self.collector),
+            *self.upkeep.troubles(),
+            *self.reloading.troubles(),
+        ]
         if self.snapshot.stale_since is not None:
             found.append(
                 (

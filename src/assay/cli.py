@@ -29,6 +29,7 @@ from assay.commands import (
     projects,
     prompts,
     releases,
+    reload,
     secrets,
     storage,
     tasks,
@@ -77,6 +78,7 @@ app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(upgrade.upgrade)
 app.command()(doctor.doctor)
+app.command()(reload.reload)
 
 _USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]  # its own name for it is private
 errors_console = Console(stderr=True)

@@ -6,6 +6,7 @@ import errno
 import gc
 import ipaddress
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -142,6 +143,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._on_started = on_started
         self._leave = app.leave
+        self._reload = app.reloading.reload_soon
         self._stop = stop
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -155,6 +157,14 @@ class _Server(uvicorn.Server):
             await self.serve(sockets=sockets)
         else:
             await self._serve(sockets=sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, and SIGHUP reads the configuration anew."""
+        with super().capture_signals():
+            if self._stop is None and hasattr(signal, "SIGHUP"):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+            yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)

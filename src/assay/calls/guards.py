@@ -81,6 +81,10 @@ class Guards:
         self._everywhere = make_guards(everywhere)
         self._made: dict[str, tuple[ModelConfig, tuple[Guard, ...]]] = {}
 
+    def replace(self, everywhere: Sequence[GuardRule]) -> None:
+        """Other guards of whole projects, from the next call on; those of models are found anew by themselves."""
+        self._everywhere = make_guards(everywhere)
+
     def watch(self, call: Call, *, trace_id: str, span_id: str) -> Watch | None:
         """The watch over one call; None when nothing is to be looked for."""
         guards = (*self._of_project(call.context.project), *self._of_model(call.request.model), *call.guards)

@@ -18,16 +18,43 @@ from assay.providers.types import ProviderConfig
 PROVIDER = "local"
 
 
-class Catalog(msgspec.Struct, frozen=True):
-    """Everything that can be called and what it costs."""
+class ConfiguredProviders(Mapping[str, ProviderConfig]):
+    """The providers by name. Whoever holds this sees them replaced."""
 
-    models: Mapping[str, ModelConfig]
-    providers: Mapping[str, ProviderConfig]
+    def __init__(self, configured: Mapping[str, ProviderConfig]) -> None:
+        self._configured = dict(configured)
+
+    def __getitem__(self, name: str) -> ProviderConfig:
+        return self._configured[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._configured)
+
+    def __len__(self) -> int:
+        return len(self._configured)
+
+    def replace(self, configured: Mapping[str, ProviderConfig]) -> None:
+        """Others, all at once."""
+        self._configured = dict(configured)
+
+
+class Catalog(msgspec.Struct):
+    """Everything that can be called and what it costs. Its parts stay the same objects when the file is read anew."""
+
+    models: "LocalModels"
+    providers: ConfiguredProviders
     prices: PriceBook
     folder: Path
     """where weights are kept"""
     guards: tuple[GuardRule, ...] = ()
     """what looks at the calls of whole projects"""
+
+    def replace(self, config: Config) -> None:
+        """What a configuration that was read anew says, from the next call on."""
+        self.providers.replace(with_local(config, self.folder))
+        self.models.replace(config.models)
+        self.prices.forget()
+        self.guards = config.guards
 
     def guards_of(self, project: str) -> list[GuardRule]:
         """Those of one project."""
@@ -41,12 +68,18 @@ def open_catalog(config: Config, data: Path) -> Catalog:
     weights are get `<data>/models`.
     """
     folder = models_folder(data)
+    providers = ConfiguredProviders(with_local(config, folder))
+    return Catalog(LocalModels(config.models, folder), providers, PriceBook(providers), folder, config.guards)
+
+
+def with_local(config: Config, folder: Path) -> dict[str, ProviderConfig]:
+    """The providers of a configuration, as `open_catalog` completes them."""
     providers = {
         name: _with_folder(provider, folder) if provider.type == "llama" else provider
         for name, provider in config.providers.items()
     }
     providers.setdefault(PROVIDER, _with_folder(ProviderConfig(name=PROVIDER, type="llama"), folder))
-    return Catalog(LocalModels(config.models, folder), providers, PriceBook(providers), folder, config.guards)
+    return providers
 
 
 def models_folder(data: Path) -> Path:
@@ -60,6 +93,10 @@ class LocalModels(Mapping[str, ModelConfig]):
     def __init__(self, configured: Mapping[str, ModelConfig], folder: Path) -> None:
         self._configured = dict(configured)
         self._folder = folder
+
+    def replace(self, configured: Mapping[str, ModelConfig]) -> None:
+        """Other configured models, all at once."""
+        self._configured = dict(configured)
 
     def __getitem__(self, name: str) -> ModelConfig:
         configured = self._configured.get(name)

@@ -79,6 +79,10 @@ class PriceBook:
             return known[1]
         return self._look_up(key)
 
+    def forget(self) -> None:
+        """The providers are others now."""
+        self._found.clear()
+
     def read_ahead(self) -> None:
         """Read the vendors' lists (0.2 s) now, in a thread at the start, so that no call waits for them.
 

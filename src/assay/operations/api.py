@@ -1,10 +1,10 @@
-"""`/api/backup` and `/api/doctor`."""
+"""`/api/backup`, `/api/doctor` and `/api/reload`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
-from litestar import get
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from litestar.response import Stream
@@ -15,6 +15,7 @@ from assay.catalog.local import Catalog
 from assay.operations.backup import Backups, Options, Pieces
 from assay.operations.doctor import examine_running, worst
 from assay.operations.findings import Finding, Patient, State, warn
+from assay.operations.reloading import Reloaded, Reloading
 from assay.secrets import Vault
 
 Troubles = Callable[[], list[tuple[str, str]]]
@@ -66,4 +67,11 @@ def run_doctor(
     return DoctorAnswer(worst(findings), findings)
 
 
-handlers = [make_backup, run_doctor]
+@post("/api/reload", guards=[requires(Right.OPERATE)], status_code=200)
+async def reload(reloading: NamedDependency[Reloading]) -> Reloaded:
+    """Read `assay.toml` anew: providers, models, guards and tasks, from the next call on. Calls that run end as they began. A
+    file with a mistake changes nothing, and the answer says what is wrong."""
+    return await reloading.reload()
+
+
+handlers = [make_backup, run_doctor, reload]

@@ -104,6 +104,30 @@ class Providers:
             await provider.aclose()
         await self._transport.aclose()
 
+    def prepare(self, configs: Mapping[str, ProviderConfig]) -> dict[tuple[str, int], Provider]:
+        """Build what differs in other configurations, without using it. Raises `BadRequest` for what cannot be built."""
+        made = {}
+        for name, config in configs.items():
+            if config != self._configs.get(name):
+                for key in range(len(config.keys)):
+                    try:
+                        made[name, key] = self._made(config, key)
+                    except UpstreamDown as error:  # a secret that is not set, as at the start
+                        log.warning(
+                            "Provider %r cannot be used: %s. %s", name, error.message, error.hint or ""
+                        )
+        return made
+
+    def adopt(
+        self, configs: Mapping[str, ProviderConfig], made: Mapping[tuple[str, int], Provider]
+    ) -> list[Provider]:
+        """Use these configurations from now on, with what was prepared for them. Returns the providers that no new call
+        reaches; those that run go on with them."""
+        gone = [key for key in self._built if key in made or self._configs.get(key[0]) != configs.get(key[0])]
+        dropped = [self._built.pop(key) for key in gone]
+        self._built.update(made)
+        return dropped
+
     def _build(self, name: str, key: int) -> Provider:
         config = self._configs.get(name)
         if config is None:
@@ -111,10 +135,14 @@ class Providers:
             raise BadRequest(
                 f"There is no provider {name!r}", hint=f"Configured: {known}. Add [providers.{name}]."
             )
+        built = self._built[name, key] = self._made(config, key)
+        return built
+
+    def _made(self, config: ProviderConfig, key: int) -> Provider:
         known_types = types()
         if config.type not in known_types:
             raise BadRequest(
-                f"Provider {name!r} has the unknown type {config.type!r}",
+                f"Provider {config.name!r} has the unknown type {config.type!r}",
                 hint=f"Known: {', '.join(sorted(known_types))}.",
             )
         revealed = self._reveal(config.keys[key])
@@ -123,5 +151,4 @@ class Providers:
             for option, value in config.options.items()
         }
         keyed = msgspec.structs.replace(config, api_key=revealed, more_keys=(), options=options)
-        built = self._built[name, key] = known_types[config.type](keyed, self._transport)
-        return built
+        return known_types[config.type](keyed, self._transport)
