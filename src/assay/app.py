@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,7 @@ from assay.batches import pages as batches_pages
 from assay.batches.asking import Asking
 from assay.calls import Caller, cache_api, cache_pages, limits_api, limits_pages
 from assay.calls.cache import AnswerCache
-from assay.calls.cache_log import CacheLog
-from assay.calls.cache_shelf import Shelf
+from assay.calls.cache_shelf import open_shelf
 from assay.calls.guards import Guards
 from assay.calls.limiter import Limiter
 from assay.calls.metrics import Tally
@@ -203,8 +203,9 @@ class Assay:
             max_backlog_bytes=int(settings.max_spool_mb * _MIB),
             min_free_bytes=int(settings.min_free_disk_mb * _MIB),
         )
-        self.kept_answers = self._shelf("replays")
-        self.cache = AnswerCache(self._shelf("cache"))
+        disk_mb = settings.cache_disk_mb if settings.content == "full" else 0.0  # answers are content
+        shelf = partial(open_shelf, memory_mb=settings.cache_memory_mb, disk_mb=disk_mb)
+        self.kept_answers, self.cache = shelf(data / "replays"), AnswerCache(shelf(data / "cache"))
         self.span_store = DuckDBStore(data / "spans.duckdb", before_upgrade=upgrade.before_spans)
         if upgrade.done:
             log.warning("What an earlier release kept is in this one's form now: %s", upgrade.done)
@@ -328,13 +329,6 @@ class Assay:
         self.web = web.HostCheck(
             self._web(max_body_bytes), allowed=(settings.host, *settings.allowed_hosts.split(","))
         )
-
-    def _shelf(self, name: str) -> Shelf:
-        """Where answers are kept for a while. They are content: a server that keeps none keeps them in memory only."""
-        settings = self.settings
-        disk_bytes = int(settings.cache_disk_mb * _MIB) if settings.content == "full" else 0
-        disk = CacheLog(settings.data_path / name, max_bytes=disk_bytes) if disk_bytes > 0 else None
-        return Shelf(memory_bytes=int(settings.cache_memory_mb * _MIB), disk=disk)
 
     def _web(self, max_body_bytes: int) -> Any:
         surroundings = shell.Shell(

@@ -5,12 +5,14 @@ What was used last stays in memory; what has gone from there, or was kept before
 
 import asyncio
 from collections import OrderedDict
+from pathlib import Path
 from typing import NamedTuple
 
 from assay.calls.cache_log import CacheLog, Place
 from assay.kit.clock import SYSTEM, Clock
 
 SWEPT_EVERY_S = 60.0
+_MIB = 1 << 20
 _OVERHEAD_BYTES = 300
 """What an entry takes besides its value."""
 
@@ -131,3 +133,9 @@ class Shelf:
         held = self._held.pop(digest, None)
         if held is not None:
             self._bytes -= len(held.value) + _OVERHEAD_BYTES
+
+
+def open_shelf(folder: Path, *, memory_mb: float, disk_mb: float) -> Shelf:
+    """A shelf with its log in this folder, and with none where it may take nothing of the disk."""
+    disk = CacheLog(folder, max_bytes=int(disk_mb * _MIB)) if disk_mb > 0 else None
+    return Shelf(memory_bytes=int(memory_mb * _MIB), disk=disk)
