@@ -166,6 +166,7 @@ class Assay:
             ("replays", "aclose"),
             ("schedule", "close"),
             ("file_schedule", "close"),
+            ("reloading", "close"),
             ("jobs", "close"),
             ("providers", "aclose"),
             ("spending", "stop"),
