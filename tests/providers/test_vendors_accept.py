@@ -24,6 +24,8 @@ from assay.wire.converse_answers import ConverseChunks, decode_converse
 from assay.wire.converse_answers import NoAnswer as NoConverse
 from assay.wire.gemini_answers import GeminiChunks, NoAnswer, StreamError, decode_gemini
 from assay.wire.gemini_turns import Signatures
+from assay.wire.messages_as_converse import messages_as_converse
+from assay.wire.messages_as_gemini import messages_as_gemini
 from assay.wire.openai_chat import UNREADABLE, decode_chat, encode_request
 from assay.wire.requests import ChatRequest
 
@@ -215,4 +217,19 @@ def test_a_careless_client_is_told_what_is_wrong(vendor: str, seed: int) -> None
             made = as_gemini_body(request, model="gemini-3-pro", signatures=Signatures())
         else:
             made = as_converse_body(request, model="anthropic.claude")
+        json.loads(made)
+
+
+@pytest.mark.parametrize("vendor", ["gemini", "bedrock"])
+@given(body=requests(), seed=st.integers(0, 10**9))
+def test_a_careless_anthropic_client_is_told_what_is_wrong(
+    vendor: str, body: dict[str, Any], seed: int
+) -> None:
+    more = {"output_config": {"effort": "low"}, "service_tier": "auto", "tool_choice": {"type": "auto"}}
+    with suppress(BadRequest):
+        request = decode_messages(json.dumps(spoiled({**more, **body}, Random(seed))).encode())
+        if vendor == "gemini":
+            made = messages_as_gemini(request, model="gemini-3-pro", signatures=Signatures())
+        else:
+            made = messages_as_converse(request, model="anthropic.claude")
         json.loads(made)
