@@ -144,7 +144,9 @@ class Upkeep:
             more = self._drop(context, self._over_limit(self._store.stored_days()), "over the limit")
             for kept, project, before_ns in self._old_elsewhere():
                 gone = kept.purge(project, before_ns=before_ns)
-                context.log(f"{project}: dropped {gone} stored responses or files of batches, past their time.")
+                context.log(
+                    f"{project}: dropped {gone} stored responses or files of batches, past their time."
+                )
             given_back = self._store.compact()
             self.measure()
         return {
