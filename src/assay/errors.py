@@ -30,6 +30,7 @@ Each carries the HTTP status, a machine-readable `type`, a message that says wha
 to do next. `/api`, `/v1` and the command line shape the same error in their own way.
 """
 
+from decimal import Decimal
 from typing import ClassVar, Literal
 
 
@@ -66,9 +67,11 @@ class Untranslatable(BadRequest):
 
 
 class GuardBlocked(BadRequest):
-    """A guard objects: to the `side` input, or to the output. It says which guard, never what it found."""
+    """A guard objects: to the `side` input, or to the output. It says which guard, never what it found. `cost_usd` is what the
+    call cost all the same."""
 
     type = "guard_blocked"
+    cost_usd: Decimal | None = None
 
     def __init__(
         self,
@@ -145,10 +148,11 @@ class UnsupportedMediaType(AssayError):
 
 class InvalidOutput(AssayError):
     """The model's answer does not fit the schema that it was asked for, however often it was asked. A client that asked once
-    more by itself would pay as much again, hence no 5xx."""
+    more by itself would pay as much again, hence no 5xx. `cost_usd` is what all attempts cost."""
 
     status = 422
     type = "invalid_output"
+    cost_usd: Decimal | None = None
 
 
 class RateLimited(AssayError):

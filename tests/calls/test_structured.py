@@ -122,6 +122,7 @@ def test_the_last_failure_says_what_does_not_fit(pipeline: Make, stream: bool) -
     span = made.span
     assert (span.status, span.error_type, span.attempts) == (SpanStatus.ERROR, "invalid_output", 2)
     assert span.cost_usd > 0
+    assert caught.value.cost_usd == span.cost_usd
     assert len(attempts(made)) == 2
     ((_, condition),) = made.caller.health.conditions().values()
     assert (condition.in_flight, condition.failures) == (0, 0), "the upstream did its work"

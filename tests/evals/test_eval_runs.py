@@ -4,8 +4,10 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
+from assay.catalog.guards import parse_guards
 from assay.datasets import Case
 from assay.errors import BadRequest, NotFound, UpstreamDown
 from assay.evals import Run, RunOptions, start_outputs_run
@@ -101,6 +103,18 @@ def test_a_case_that_fails_is_an_error_and_not_a_zero(world: Any) -> None:
     odd = results(world, run).items[-1]
     assert odd.scores["exact"].value is None
     assert "needs a text" in (odd.scores["exact"].error or "")
+
+
+def test_a_case_that_a_guard_blocks_is_a_failed_case_and_not_the_end_of_the_run(world: Any) -> None:
+    guards = parse_guards("guards", [{"check": "regex", "pattern": "B", "action": "block"}])
+    loud = world.caller.models["loud"]
+    world.caller.models["loud"] = msgspec.structs.replace(loud, guards=guards)
+    world.variant("v1")
+    world.dataset([Case(id="c1", input="a", reference="A"), Case(id="c2", input="b", reference="B")])
+    run = world.run("v1")
+    assert (run.summary.results, run.summary.n_errors) == (2, 1)
+    (failed,) = results(world, run, which="errors").items
+    assert (failed.case_id, failed.error_type, failed.cost_usd) == ("c2", "GuardBlocked", None)
 
 
 def test_a_run_that_is_interrupted_goes_on_where_it_stopped(world: Any) -> None:

@@ -44,7 +44,7 @@ from assay.calls.watch import IdleWatch
 from assay.calls.wishes import Wishes
 from assay.catalog.models import ModelConfig
 from assay.catalog.prices import PriceBook
-from assay.errors import AssayError, GuardBlocked, Untranslatable, Upstream, UpstreamTimeout
+from assay.errors import AssayError, GuardBlocked, InvalidOutput, Untranslatable, Upstream, UpstreamTimeout
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.registry import Providers
 from assay.providers.types import Provider, ProviderRequest, Timeouts
@@ -236,6 +236,8 @@ class Caller:
         is the client's own error."""
         if ledger.attempts or isinstance(error, GuardBlocked):
             await self._sink.keep(ledger.settle(error))
+            if isinstance(error, GuardBlocked | InvalidOutput) and ledger.span is not None:
+                error.cost_usd = ledger.span.cost_usd
         ledger.release()
 
     async def _first_that_answers(self, ledger: Ledger, attempt: Try[T]) -> T:

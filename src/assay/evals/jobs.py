@@ -178,8 +178,12 @@ class EvalRuns:
         try:
             call = Call("chat", messages_of(variant, todo.case), context, cache=PASS_BY)
             answer = await self._caller.complete(call)
-        except (Upstream, GuardBlocked, InvalidOutput) as error:
+        except Upstream as error:
             return _failed(error, todo, trace_id=context.trace_id), None
+        except (GuardBlocked, InvalidOutput) as error:
+            failed = _failed(error, todo, trace_id=context.trace_id)
+            asked = not isinstance(error, GuardBlocked) or error.side == "output"
+            return (msgspec.structs.replace(failed, cost_usd=error.cost_usd) if asked else failed), None
         result = _answered(answer, todo)
         return result, _to_remember(todo.key, result, self._clock) if self._is_own(answer) else None
 
