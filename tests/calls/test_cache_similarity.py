@@ -38,9 +38,17 @@ def test_a_bucket_knows_nothing_of_another() -> None:
         ("due 2024-01-02", "due 2024-01-03", False),
         ("how much?", "how much is 5?", False),
         ("chapter 1.2", "chapter 1.3", False),
+        ("may I return it?", "may I not return it?", False),
+        ("I can't log in", "I can log in", False),
+        ("I can't log in", "I cannot log in", True),
+        ("with milk", "without milk", False),
+        ("可以退货吗", "不可以退货吗", False),
+        ("nothing arrived", "notes arrived", True),
     ],
 )
-def test_questions_with_other_numbers_are_not_alike(asked: str, before: str, alike: bool) -> None:
+def test_questions_with_other_numbers_or_negations_are_not_alike(
+    asked: str, before: str, alike: bool
+) -> None:
     questions = Questions()
     questions.add(b"b", before, at_angle(0), b"one")
     assert (questions.nearest(b"b", asked, at_angle(1), at_least=0.9) is not None) is alike
