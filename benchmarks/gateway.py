@@ -61,7 +61,7 @@ SHOWN = {
     "direct": "Direct",
     "nginx": "nginx, bare proxy",
     "bare": "Assay, key and routing",
-    "full": "Assay, spans kept",
+    "full": "Assay, all on",
 }
 SERVER_CORE, LOAD_CORE = 0, 1
 

@@ -4,12 +4,16 @@ python benchmarks/gateway_server.py {full|bare} PORT UPSTREAM_URL DATA_DIRECTORY
 """
 
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import assay.app
 import assay.calls.caller
+from assay.access import PROJECT
+from assay.access.limits import create_limit
+from assay.access.types import Allowance, Per, Period
 from assay.errors import AssayError
-from assay.server import run
+from assay.server import Started, run
 from assay.settings import load
 from assay.wire.spans import Event, Span, SpanKind
 
@@ -70,7 +74,22 @@ def main() -> None:
         assay.app.CallSink = Nowhere  # type: ignore[misc,assignment]
         assay.calls.caller.Ledger = Unpriced  # type: ignore[misc]
     settings = load(chosen={"port": int(port), "data": data, "admin_key": key, "log_level": "warning"})
-    run(settings, config, on_ready=lambda started: print(started.url, flush=True))
+    run(settings, config, on_ready=lambda started: ready(started, limited=kind == "full"))
+
+
+def ready(started: Started, *, limited: bool) -> None:
+    """Say where it is. A project has every kind of limit, far away."""
+    if limited:
+        allowance = Allowance(
+            requests_per_minute=10**9,
+            tokens_per_minute=10**12,
+            concurrent=10**6,
+            usd=Decimal(10**9),
+            period=Period.MONTH,
+        )
+        with started.app.records.write() as tx:
+            create_limit(tx, PROJECT, per=Per.PROJECT, allowance=allowance)
+    print(started.url, flush=True)
 
 
 main()

@@ -13,7 +13,8 @@ from typing import NamedTuple, NoReturn
 from assay.access.limits import LIMITS, Applied, Limits, ProjectLimits
 from assay.access.types import Limit, Per, Spent
 from assay.calls.meters import Meter, began_ns, ends_ns
-from assay.calls.reserve import ASSUMED_OUTPUT_TOKENS, Reserve, dearest, most_of
+from assay.calls.reserve import ASSUMED_OUTPUT_TOKENS, Dearest, Reserve, most_of
+from assay.calls.structured import attempts_of
 from assay.calls.types import Call
 from assay.catalog.models import ModelConfig
 from assay.catalog.prices import PriceBook
@@ -26,15 +27,25 @@ from assay.wire.spans import Span
 log = logging.getLogger(__name__)
 
 WARNS_AT = 0.8
+_SHARES = {1.0: Decimal(1), WARNS_AT: Decimal("0.8")}
 """The share of a budget from which on people are told."""
 REFUSALS = ("requests", "tokens", "concurrent", "usd", "price")
 """What refuses a call: a limit, the money of a budget, or a price that is not known."""
 MOST_METERS = 100_000
 """Users and tags are named by clients: before there are more meters than this, idle ones are dropped."""
 _FORGOTTEN = 10_000
+_NO_TOKENS = Reserve(0, 0)
 
 
-_Held = tuple[tuple[Limit, Meter], ...]
+class _Held:
+    """The limits that count a call, each with its meter."""
+
+    __slots__ = ("meters", "money", "tokens")
+
+    def __init__(self, meters: Iterable[tuple[Limit, Meter]]) -> None:
+        self.meters = tuple(meters)
+        self.money = any(limit.usd is not None for limit, _ in self.meters)
+        self.tokens = self.money or any(limit.tokens_per_minute is not None for limit, _ in self.meters)
 
 
 class Reading(NamedTuple):
@@ -52,24 +63,30 @@ class Reading(NamedTuple):
 class Reservation:
     """What was taken for one call; `settle` gives it back, once, whatever has become of the call."""
 
-    __slots__ = ("_held", "_limiter", "_tokens", "_usd", "began_s", "share")
+    __slots__ = ("_began_s", "_held", "_limiter", "_tokens", "_usd")
 
-    def __init__(
-        self, limiter: "Limiter", held: _Held, *, tokens: int, usd: Decimal, share: float, began_s: float
-    ) -> None:
+    def __init__(self, limiter: "Limiter", held: _Held, *, tokens: int, usd: Decimal, began_s: float) -> None:
         self._limiter = limiter
-        self._held = held
+        self._held: _Held | None = held
         self._tokens = tokens
         self._usd = usd
-        self.share = share
-        """how much of the fullest budget was spent or reserved before this call"""
-        self.began_s = began_s
+        self._began_s = began_s
+
+    @property
+    def share(self) -> float:
+        """How much of the fullest budget is spent, or reserved for other calls."""
+        shares = [0.0]
+        for limit, meter in self._held.meters if self._held is not None else ():
+            if limit.usd is not None:
+                used = money.subtract(money.add(meter.spent, meter.reserved), self._usd)
+                shares.append(float(used / limit.usd) if limit.usd else 1.0)
+        return max(shares)
 
     def settle(self, span: Span | None) -> None:
         """The call has ended with this span, or before an upstream was asked."""
-        held, self._held = self._held, ()
-        if held:
-            self._limiter.settle(held, span, tokens=self._tokens, usd=self._usd, began_s=self.began_s)
+        held, self._held = self._held, None
+        if held is not None:
+            self._limiter.settle(held, span, tokens=self._tokens, usd=self._usd, began_s=self._began_s)
 
 
 class Limiter:
@@ -87,7 +104,7 @@ class Limiter:
         self.refused: Counter[str] = Counter()
         self._snapshot = snapshot
         self.models = models
-        self._prices = prices
+        self._dearest = Dearest(models, prices, clock)
         self._clock = clock
         self._assumed = assumed_output_tokens
         self._meters: dict[tuple[str, str], Meter] = {}
@@ -106,15 +123,15 @@ class Limiter:
         if limits is not self._limits:
             self._limits, self._found = limits, {}
         held = self._applying(project, call)
-        return self._take(held, call) if held else None
+        return self._take(held, call) if held.meters else None
 
     def settle(self, held: _Held, span: Span | None, *, tokens: int, usd: Decimal, began_s: float) -> None:
         """See `Reservation.settle`."""
         usage = None if span is None else span.usage
-        used = 0 if usage is None else usage.total_input + usage.total_output
+        used = 0 if usage is None or not held.tokens else usage.total_input + usage.total_output
         cost = money.NOTHING if span is None or span.cost_usd is None else span.cost_usd
         now_ns = self._clock.now_ns() if span is None else span.end_ns
-        for limit, meter in held:
+        for limit, meter in held.meters:
             meter.in_flight -= 1
             if limit.tokens_per_minute is not None and used != tokens:
                 meter.tokens.correct(began_s, used - tokens)
@@ -122,7 +139,8 @@ class Limiter:
                 assert limit.period is not None
                 meter.enter(began_ns(limit.period, now_ns))
                 meter.settle(usd, cost)
-                self._tell(limit, meter)
+                if meter.told < 1.0:
+                    self._tell(limit, meter)
 
     def readings(self, limit: Limit, *, most: int = 100) -> list[Reading]:
         """The meters of a limit, the fullest first."""
@@ -182,9 +200,7 @@ class Limiter:
                 self._found.clear()
             if len(self._meters) >= MOST_METERS:
                 self._drop_idle()
-            found = self._found[key] = tuple(
-                [(limit, self._meter(limit.id, name)) for limit, name in applied]
-            )
+            found = self._found[key] = _Held((limit, self._meter(limit.id, name)) for limit, name in applied)
         return found
 
     def _meter(self, limit_id: str, name: str) -> Meter:
@@ -200,18 +216,18 @@ class Limiter:
 
     def _take(self, held: _Held, call: Call) -> Reservation:
         now_s, now_ns = self._clock.monotonic(), self._clock.now_ns()
-        most = Reserve(0, 0)
-        if any(limit.tokens_per_minute is not None or limit.usd is not None for limit, _ in held):
-            most = most_of(call, self._assumed)
-        tokens, share = most.input + most.output, 0.0
-        usd = self._dearest(call, most) if any(limit.usd is not None for limit, _ in held) else money.NOTHING
-        for limit, meter in held:
+        most = _NO_TOKENS
+        if held.tokens:
+            most = most_of(call, self._assumed).times(attempts_of(call, self.models))
+        tokens = most.input + most.output
+        usd = self._price(call, most) if held.money else money.NOTHING
+        for limit, meter in held.meters:
             try:
-                share = max(share, self._check(limit, meter, tokens, usd, now_s, now_ns))
+                self._check(limit, meter, tokens, usd, now_s, now_ns)
             except RateLimited:
                 meter.refused += 1
                 raise
-        for limit, meter in held:
+        for limit, meter in held.meters:
             meter.in_flight += 1
             if limit.requests_per_minute is not None:
                 meter.requests.add(now_s, 1)
@@ -219,12 +235,12 @@ class Limiter:
                 meter.tokens.add(now_s, tokens)
             if limit.usd is not None:
                 meter.reserve(usd)
-        return Reservation(self, held, tokens=tokens, usd=usd, share=share, began_s=now_s)
+        return Reservation(self, held, tokens=tokens, usd=usd, began_s=now_s)
 
     def _check(
         self, limit: Limit, meter: Meter, tokens: int, usd: Decimal, now_s: float, now_ns: int
-    ) -> float:
-        """The share of the budget that is used. Raises what `reserve` raises."""
+    ) -> None:
+        """Raises what `reserve` raises."""
         if limit.requests_per_minute is not None:
             room = limit.requests_per_minute - 1
             if meter.requests.total(now_s) > room:
@@ -246,14 +262,11 @@ class Limiter:
                 )
         if limit.concurrent is not None and meter.in_flight >= limit.concurrent:
             self._refuse(limit, "concurrent", f"{limit.concurrent} calls at once", 1.0)
-        if limit.usd is None:
-            return 0.0
-        assert limit.period is not None
-        meter.enter(began_ns(limit.period, now_ns))
-        used = money.add(meter.spent, meter.reserved)
-        if money.add(used, usd) > limit.usd:
-            self._refuse_budget(limit, meter, usd, now_ns)
-        return float(used / limit.usd) if limit.usd else 1.0
+        if limit.usd is not None:
+            assert limit.period is not None
+            meter.enter(began_ns(limit.period, now_ns))
+            if money.add(money.add(meter.spent, meter.reserved), usd) > limit.usd:
+                self._refuse_budget(limit, meter, usd, now_ns)
 
     def _refuse(
         self, limit: Limit, what: str, allowed: str, retry_after_s: float, *, needs: int | None = None
@@ -285,8 +298,8 @@ class Limiter:
             else "Have the budget raised.",
         )
 
-    def _dearest(self, call: Call, most: Reserve) -> Decimal:
-        found = dearest(self.models, call.request.model, self._prices, most)
+    def _price(self, call: Call, most: Reserve) -> Decimal:
+        found = self._dearest.cost(call.request.model, most)
         if isinstance(found, str):
             self.refused["price"] += 1
             raise Forbidden(
@@ -298,9 +311,8 @@ class Limiter:
     def _tell(self, limit: Limit, meter: Meter) -> None:
         """Say once, in a period, that a budget is nearly spent, and once that it is."""
         assert limit.usd is not None
-        share = float(meter.spent / limit.usd) if limit.usd else 1.0
         for level in (1.0, WARNS_AT):
-            if share >= level > meter.told:
+            if level > meter.told and meter.spent >= limit.usd * _SHARES[level]:
                 meter.told = level
                 log.warning(
                     "%s in the project %s has spent %s of its budget of %s",

@@ -5,13 +5,16 @@ Pure: time comes as a parameter. Not thread-safe; a meter lives on the event loo
 
 import math
 from collections import deque
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from assay.access.types import Period
 from assay.kit import money
 
 MINUTE_S = 60
+
+_DAY_NS = 86_400_000_000_000
 
 
 class Window:
@@ -111,20 +114,25 @@ class Meter:
 
 def began_ns(period: Period, now_ns: int) -> int:
     """When the period of this moment began; 0 for one that has no beginning."""
-    if period is Period.TOTAL:
-        return 0
-    now = datetime.fromtimestamp(now_ns / 1e9, UTC)
-    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    start = day if period is Period.DAY else day.replace(day=1)
-    return int(start.timestamp()) * 1_000_000_000
+    return _bounds(period, now_ns)[0]
 
 
 def ends_ns(period: Period, now_ns: int) -> int | None:
     """When it ends; None for one that does not."""
+    return None if period is Period.TOTAL else _bounds(period, now_ns)[1]
+
+
+def _bounds(period: Period, now_ns: int) -> tuple[int, int]:
     if period is Period.TOTAL:
-        return None
-    began = datetime.fromtimestamp(began_ns(period, now_ns) / 1e9, UTC)
-    if period is Period.MONTH:
-        nxt = began.replace(year=began.year + began.month // 12, month=began.month % 12 + 1)
-        return int(nxt.timestamp()) * 1_000_000_000
-    return int(began.timestamp() + 86_400) * 1_000_000_000
+        return 0, now_ns
+    if period is Period.DAY:
+        began = now_ns - now_ns % _DAY_NS
+        return began, began + _DAY_NS
+    return _month(now_ns // _DAY_NS)
+
+
+@lru_cache(maxsize=64)
+def _month(day: int) -> tuple[int, int]:
+    first = datetime.fromtimestamp(day * 86_400, UTC).replace(day=1)
+    after = (first + timedelta(days=31)).replace(day=1)
+    return int(first.timestamp()) * 1_000_000_000, int(after.timestamp()) * 1_000_000_000

@@ -12,20 +12,27 @@ import msgspec
 
 from assay.calls.types import Call
 from assay.catalog.models import ModelConfig, Route
-from assay.catalog.prices import PriceBook, Rates, cost
+from assay.catalog.prices import PriceBook, Rates
+from assay.kit import money
+from assay.kit.clock import Clock
 from assay.wire.embeddings import EmbeddingRequest
 from assay.wire.messages import AudioPart, FilePart, ImagePart, Message, OpaquePart
 from assay.wire.requests import ChatRequest, CompletionRequest, Fields
 from assay.wire.rerank import RerankRequest
-from assay.wire.usage import Usage
 
 ASSUMED_OUTPUT_TOKENS = 4096
 IMAGE_TOKENS = 2_000
 """Of an image that is sent; vendors count 85 to about 1,600."""
 _MESSAGE_TOKENS = 8
 """Around each message."""
+_REPLY_TOKENS = 200
+"""What is said to an answer that does not fit its schema."""
 _TEXT = ("tools", "system", "response_format", "instructions")
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+
+_REMEMBERED_S = 1.0
+"""Prices have an effective moment, and a configuration may be read anew."""
+_MOST_REMEMBERED = 1024
 
 _decode = msgspec.json.Decoder(int | float | None).decode
 
@@ -35,6 +42,13 @@ class Reserve(NamedTuple):
 
     input: int
     output: int
+
+    def times(self, attempts: int) -> "Reserve":
+        """Of a call whose answer may be rejected: each attempt is shown all answers before it, and what is wrong with them."""
+        if attempts == 1:
+            return self
+        shown = attempts * (attempts - 1) // 2
+        return Reserve(attempts * self.input + shown * (self.output + _REPLY_TOKENS), attempts * self.output)
 
 
 class _Where(NamedTuple):
@@ -67,32 +81,56 @@ class Where(Protocol):
     def route(self) -> Route: ...
 
 
-def dearest(
-    models: Mapping[str, ModelConfig], name: str, prices: PriceBook, reserve: Reserve
-) -> Decimal | str:
-    """What the call costs at the dearest upstream that may answer it. The name of a model whose price is not known instead,
-    if there is one."""
-    most = Decimal(0)
-    for where in _upstreams(models, name):
-        costs = price_of(where, prices, reserve)
-        if costs is None:
-            return where.model.name
-        most = max(most, costs)
-    return most
+class Dearest:
+    """What calls cost at the dearest upstream that may answer them."""
+
+    def __init__(self, models: Mapping[str, ModelConfig], prices: PriceBook, clock: Clock) -> None:
+        self._models = models
+        self._prices = prices
+        self._clock = clock
+        self._rates: dict[str, tuple[float, tuple[tuple[Decimal, Decimal], ...]]] = {}
+
+    def cost(self, name: str, reserve: Reserve) -> Decimal | str:
+        """Dollars at most. The name of a model whose price is not known instead, if there is one."""
+        known = self._rates.get(name)
+        if known is None or known[0] < self._clock.monotonic():
+            found = self._find(name, reserve)
+            if isinstance(found, str):
+                return found
+            known = self._rates[name] = found
+        return max([_both(reserve, *rates) for rates in known[1]])
+
+    def _find(self, name: str, reserve: Reserve) -> tuple[float, tuple[tuple[Decimal, Decimal], ...]] | str:
+        rates, until = [], self._clock.monotonic() + _REMEMBERED_S
+        for where in _upstreams(self._models, name):
+            price = self._prices.find(where, None)
+            both = None if price is None else highest(price.at(reserve.input))
+            if price is None or both is None:
+                return where.model.name
+            if price.tiers:
+                until = 0.0  # another length, another rate
+            rates.append(both)
+        if len(self._rates) >= _MOST_REMEMBERED:
+            self._rates.clear()
+        return until, tuple(rates) or ((money.NOTHING, money.NOTHING),)
 
 
 def price_of(where: Where, prices: PriceBook, reserve: Reserve) -> Decimal | None:
-    """What so many tokens cost at most at an upstream: written to a cache where that is dearer, reasoned where that is."""
+    """What so many tokens cost at most at an upstream; None where that is not known."""
     price = prices.find(where, None)
-    if price is None:
-        return None
-    rates = price.at(reserve.input)
-    highest = Rates(
-        input=_highest(rates.input, rates.cache_write_5m, rates.cache_write_1h),
-        output=_highest(rates.output, rates.reasoning),
-    )
-    usage = Usage(input=reserve.input, output=reserve.output)
-    return cost(usage, msgspec.structs.replace(price, rates=highest, tiers=()))
+    both = None if price is None else highest(price.at(reserve.input))
+    return None if both is None else _both(reserve, *both)
+
+
+def highest(rates: Rates) -> tuple[Decimal, Decimal] | None:
+    """Dollars per million tokens in and out: written to a cache where that is dearer, reasoned where that is."""
+    inward = [each for each in (rates.input, rates.cache_write_5m, rates.cache_write_1h) if each is not None]
+    outward = [each for each in (rates.output, rates.reasoning) if each is not None]
+    return (max(inward), max(outward)) if inward and outward else None
+
+
+def _both(reserve: Reserve, inward: Decimal, outward: Decimal) -> Decimal:
+    return money.add(inward * reserve.input, outward * reserve.output).scaleb(-6)
 
 
 def _upstreams(models: Mapping[str, ModelConfig], name: str) -> Iterable[_Where]:
@@ -106,11 +144,6 @@ def _upstreams(models: Mapping[str, ModelConfig], name: str) -> Iterable[_Where]
         fresh = [other for other in (*model.fallback, *cheaper) if other not in seen]
         queue += fresh
         seen.update(fresh)
-
-
-def _highest(*rates: Decimal | None) -> Decimal | None:
-    known = [rate for rate in rates if rate is not None]
-    return max(known) if known else None
 
 
 def _input(request: ChatRequest | CompletionRequest) -> int:
@@ -148,9 +181,15 @@ def _text(text: str) -> int:
 
 
 def _output(fields: Fields, assumed: int) -> int:
-    most = next((number for name in _LIMITS if (number := _number(fields, name)) is not None), assumed)
-    answers = _number(fields, "n") or 1
-    return most * max(answers, _number(fields, "best_of") or 1)
+    most = assumed
+    for name in _LIMITS:
+        if name in fields and (number := _number(fields, name)) is not None:
+            most = number
+            break
+    for name in ("n", "best_of"):
+        if name in fields:
+            most *= max(_number(fields, name) or 1, 1)
+    return most
 
 
 def _number(fields: Fields, name: str) -> int | None:

@@ -39,17 +39,28 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 def form_of(call: Call, models: Mapping[str, ModelConfig]) -> "Form | None":
     """The form that the answer to a call must have: where the model's `structured` or the task's variant says that it is
     validated. Raises `BadRequest` for a schema that cannot be used."""
+    rule = _rule_of(call, models)
+    if rule is None or not isinstance(call.request, ChatRequest):
+        return None
+    schema = schema_of(call.request)
+    return None if schema is None else Form(_compiled(_encode(schema)), rule, call.endpoint)
+
+
+def attempts_of(call: Call, models: Mapping[str, ModelConfig]) -> int:
+    """How many answers a call may be paid for at one upstream, none of which fails."""
+    rule = _rule_of(call, models)
+    if rule is None or not isinstance(call.request, ChatRequest) or schema_of(call.request) is None:
+        return 1
+    return rule.attempts
+
+
+def _rule_of(call: Call, models: Mapping[str, ModelConfig]) -> StructuredRule | None:
     request = call.request
     if not isinstance(request, ChatRequest):
         return None
     model = models.get(request.model)
     rule = None if model is None else model.structured
-    if rule is None and not request.validated:
-        return None
-    schema = schema_of(request)
-    if schema is None:
-        return None
-    return Form(_compiled(_encode(schema)), rule or StructuredRule(), call.endpoint)
+    return StructuredRule() if rule is None and request.validated else rule
 
 
 @lru_cache(maxsize=256)
