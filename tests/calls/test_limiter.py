@@ -82,6 +82,14 @@ def test_a_call_that_alone_is_too_much_is_told_so(pipeline: Callable[..., Any]) 
     assert "max_tokens" in (refused.value.hint or "")
 
 
+def test_answers_that_may_be_asked_for_again_are_reserved_as_often(pipeline: Callable[..., Any]) -> None:
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    made = limited(pipeline(ECHO, structured={"attempts": 3}), limit(tokens_per_minute=1_000))
+    asyncio.run(made.caller.complete(made.call(max_tokens=300)))
+    with pytest.raises(RateLimited, match="alone may need"):
+        asyncio.run(made.caller.complete(made.call(max_tokens=300, response_format=schema)))
+
+
 def test_no_more_run_at_once_than_is_allowed(pipeline: Callable[..., Any]) -> None:
     made = limited(pipeline(Script(answer="echo", head_s=1.0), waits=True), rule := limit(concurrent=2))
 

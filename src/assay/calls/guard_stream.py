@@ -15,7 +15,17 @@ from msgspec.structs import replace
 
 from assay.calls.guard_texts import rewritten_arguments, rewritten_event
 from assay.calls.guard_watch import Watch, takes_out
-from assay.calls.stream_texts import MARKS, TOLD, WORDS, Ends, Mark, of_chat, of_completion, of_responses
+from assay.calls.stream_texts import (
+    MARKS,
+    TOLD,
+    WORDS,
+    Ends,
+    Mark,
+    objects,
+    of_chat,
+    of_completion,
+    of_responses,
+)
 from assay.detect.types import Finding, merged, placeholder, redacted
 from assay.wire.openai_chat import UNREADABLE
 from assay.wire.responses import StreamEvent
@@ -305,7 +315,7 @@ class _Held:
                 text = now if before == text else text
         if not changed or self.chunk is None:
             return self.event
-        for choice in self.chunk.get("choices") or ():
+        for choice in objects(self.chunk.get("choices")):
             if choice.get("logprobs") is not None:  # they spell what is taken out
                 choice["logprobs"] = None
         return replace(self.event, raw=_encode(self.chunk), text=text)

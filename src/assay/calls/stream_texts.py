@@ -48,7 +48,7 @@ class Mark:
 
 def of_chat(chunk: dict[str, Any]) -> Iterator[Mark | Ends]:
     """The texts of a chat's chunk."""
-    for choice in _objects(chunk.get("choices")):
+    for choice in objects(chunk.get("choices")):
         index, delta = _place(choice, "index"), choice.get("delta")
         if isinstance(delta, dict):
             yield from _of_delta(index, delta)
@@ -57,13 +57,13 @@ def of_chat(chunk: dict[str, Any]) -> Iterator[Mark | Ends]:
 
 
 def _of_delta(index: Any, delta: dict[str, Any]) -> Iterator[Mark]:
-    for at, block in enumerate(_objects(delta.get("thinking_blocks"))):
+    for at, block in enumerate(objects(delta.get("thinking_blocks"))):
         if isinstance(block.get("thinking"), str):
             yield Mark((index, "thinking_block", at), block, "thinking", ends=())
     for field in _FIELDS:
         if isinstance(delta.get(field), str) and delta[field]:
             yield Mark((index, field), delta, field, ends=(index,))
-    for call in _objects(delta.get("tool_calls")):
+    for call in objects(delta.get("tool_calls")):
         function = call.get("function")
         if (
             isinstance(function, dict)
@@ -76,7 +76,7 @@ def _of_delta(index: Any, delta: dict[str, Any]) -> Iterator[Mark]:
 
 def of_completion(chunk: dict[str, Any]) -> Iterator[Mark | Ends]:
     """Those of a text completion's."""
-    for choice in _objects(chunk.get("choices")):
+    for choice in objects(chunk.get("choices")):
         index = _place(choice, "index")
         if isinstance(choice.get("text"), str) and choice["text"]:
             yield Mark((index, "text"), choice, "text", ends=())
@@ -113,7 +113,7 @@ def of_responses(event: dict[str, Any]) -> Iterator[Mark | Ends]:
 MARKS = {"completions": of_completion, "messages": of_message, "responses": of_responses}
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
+def objects(value: Any) -> list[dict[str, Any]]:
     """What of a list are objects: vendors leave other things there, too."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
