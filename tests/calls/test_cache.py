@@ -14,7 +14,7 @@ from assay.calls import Call, CallContext
 from assay.calls.cache import AnswerCache
 from assay.calls.cache_rules import PASS_BY, CacheAsk, Question
 from assay.catalog.caching import CachePolicy
-from assay.errors import Upstream
+from assay.errors import GuardBlocked, Upstream
 from assay.testing import Script
 from assay.wire.anthropic import decode_messages
 from assay.wire.embeddings import embedding_request
@@ -421,3 +421,29 @@ def test_a_text_that_a_guard_has_changed_in_the_request_goes_to_no_encoder(pipel
     changed = msgspec.structs.replace(call, request=msgspec.structs.replace(call.request))
     assert ask(made, changed).cache.state == "miss"
     assert made.asked("b") == 0
+
+
+def test_guards_see_what_is_asked_before_the_cache_and_what_it_answers(pipeline: Make) -> None:
+    redacts = {"check": "pii", "on": "input", "action": "redact"}
+    made = pipeline(ECHO, cache=HOUR, guards=[redacts])
+    first = ask(made, chat("write to ann@example.org"))
+    again = ask(made, chat("write to bob@example.org"))
+    assert [answer.cache.state for answer in (first, again)] == ["miss", "hit"], "both ask the same now"
+    assert "@" not in again.response.text
+    strict = pipeline(
+        ECHO, cache=HOUR, guards=[{"check": "regex", "pattern": "three", "on": "output", "action": "block"}]
+    )
+    ask(made, chat("one two three"))
+    strict.caller.cache = made.cache
+    with pytest.raises(GuardBlocked):
+        ask(strict, chat("one two three"))
+    assert strict.asked("a") == 0, "it was answered from the cache, and a guard that is new looked at it"
+
+
+def test_what_a_guard_blocked_is_not_kept(pipeline: Make) -> None:
+    made = pipeline(
+        ECHO, cache=HOUR, guards=[{"check": "regex", "pattern": "three", "on": "output", "action": "block"}]
+    )
+    with pytest.raises(GuardBlocked):
+        ask(made, chat("one two three"))
+    assert made.cache.size().entries == 0

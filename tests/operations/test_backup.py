@@ -145,6 +145,8 @@ def test_an_idle_directory_can_be_saved_and_a_full_one_is_not_restored_over(tmp_
     (tmp_path / "data/secret.key").chmod(0o600)
     (tmp_path / "data/other-room").mkdir()
     (tmp_path / "data/other-room/kept.bin").write_bytes(b"kept")
+    for folder in ("cache", "replays"):
+        (tmp_path / "data" / folder / "0000000001.cache").write_bytes(b"an answer")
     saved = command("--data", str(tmp_path / "data"), "backup", "it.tar", cwd=tmp_path)
     assert saved.returncode == 0, saved.stderr
 
@@ -160,6 +162,9 @@ def test_an_idle_directory_can_be_saved_and_a_full_one_is_not_restored_over(tmp_
     listed = command("--data", str(tmp_path / "new"), "--json", "keys", "list", cwd=tmp_path)
     assert key in {item["id"] for item in json.loads(listed.stdout)["items"]}
     assert (tmp_path / "new/other-room/kept.bin").read_bytes() == b"kept"
+    assert not list((tmp_path / "new").rglob("*.cache")), (
+        "answers that are told again are no backup's business"
+    )
     assert not (tmp_path / "new/secret.key").exists(), (
         "the key of the secrets is not in a backup unless asked for"
     )

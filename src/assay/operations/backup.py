@@ -31,8 +31,8 @@ _KEY = "secret.key"
 _MODELS = "models"
 _ELSEWHERE = ("records.sqlite", "spans.duckdb", "spans.tmp", "sealed", "spool")
 """Copied in ways of their own."""
-_NEVER = ("lock", "control.sock", "jobs.sqlite", FOLDER)
-"""Of this process alone; the queue of jobs is made anew from the records."""
+_NEVER = ("lock", "control.sock", "jobs.sqlite", "cache", "replays", FOLDER)
+"""Of this process alone; the queue of jobs is made anew from the records, and answers that are told again end by themselves."""
 _UNFINISHED = (".part", ".tmp", "-wal", "-shm", ".wal", "-journal")
 _SQLITE = b"SQLite format 3\0"
 
