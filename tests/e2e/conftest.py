@@ -112,7 +112,9 @@ class House:
         while any(self.http.get(f"/api/jobs/{job}").json()["ended"] is None for job in self.jobs):
             pass
         self.batch, self.bad_batch = [
-            self.http.post("/api/batches", params=ASKED_BY_BATCH, content=lines).raise_for_status().json()["id"]
+            self.http.post("/api/batches", params=ASKED_BY_BATCH, content=lines)
+            .raise_for_status()
+            .json()["id"]
             for lines in (json.dumps(BATCH_LINE), "{nonsense")
         ]
         self.comparison = self.post(
