@@ -21,9 +21,9 @@ from assay.wire.openai_chat import (
     decode_message,
     decode_response,
     encode_message,
-    encode_part,
     encode_request,
 )
+from assay.wire.openai_parts import encode_part
 from assay.wire.openai_usage import encode_usage
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -373,3 +373,12 @@ def test_a_request_has_a_bounded_number_of_messages() -> None:
     with pytest.raises(BadRequest, match="10,000") as refused:
         decode_chat(body % b",".join([one] * (most + 1)))
     assert refused.value.param == "messages"
+
+
+def test_a_part_of_an_unknown_kind_is_kept_whatever_its_fields_are() -> None:
+    part = {"type": "hologram", "text": 5, "file": "f"}
+    body = {"model": "m", "messages": [{"role": "user", "content": [part]}]}
+    (kept,) = decode_chat(json.dumps(body).encode()).messages[0].parts
+    assert json.loads(msgspec.json.encode(encode_part(kept))) == part
+    with pytest.raises(BadRequest, match="text"):
+        decode_chat(json.dumps(body).replace("hologram", "text").encode())

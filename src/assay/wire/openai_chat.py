@@ -12,12 +12,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from assay.errors import BadRequest
 from assay.wire.messages import (
-    AudioPart,
-    Beside,
-    FilePart,
-    ImagePart,
     Message,
-    OpaquePart,
     Part,
     ReasoningPart,
     RefusalPart,
@@ -26,6 +21,7 @@ from assay.wire.messages import (
     Tool,
     ToolCall,
 )
+from assay.wire.openai_parts import decode_part, encode_part, marks
 from assay.wire.openai_usage import SentUsage, usage_of
 from assay.wire.requests import AssayFields, ChatRequest, CompletionRequest, Fields, StreamOptions
 from assay.wire.responses import Choice, Response, StreamEvent
@@ -56,33 +52,6 @@ class _Message(Struct, frozen=True, gc=False):
     reasoning_content: Raw | UnsetType = UNSET
     reasoning: Raw | UnsetType = UNSET
     is_error: Raw | UnsetType = UNSET
-
-
-class _ImageUrl(Struct, frozen=True):
-    url: str
-    detail: str | None = None
-
-
-class _Audio(Struct, frozen=True):
-    data: str
-    format: str
-
-
-class _File(Struct, frozen=True):
-    file_id: str | None = None
-    file_data: str | None = None
-    filename: str | None = None
-
-
-class _Part(Struct, frozen=True):
-    type: str
-    text: str | None = None
-    image_url: _ImageUrl | None = None
-    input_audio: _Audio | None = None
-    file: _File | None = None
-    refusal: str | None = None
-    signature: str | None = None
-    cache_control: Raw | UnsetType = UNSET
 
 
 class _ToolFunction(Struct, frozen=True):
@@ -178,7 +147,6 @@ _chat = msgspec.json.Decoder(_Chat)
 _completion = msgspec.json.Decoder(_Completion)
 _message = msgspec.json.Decoder(_Message)
 _raws = msgspec.json.Decoder(list[Raw])
-_part = msgspec.json.Decoder(_Part)
 _response = msgspec.json.Decoder(_Response)
 _chunk = msgspec.json.Decoder(_Chunk)
 _encode = msgspec.json.Encoder().encode
@@ -273,29 +241,6 @@ def encode_message(message: Message) -> Raw:
     if message.is_error:
         made["is_error"] = True
     return Raw(_encode(made if message.beside is None else {**message.beside, **made}))
-
-
-def encode_part(part: Part) -> Any:
-    """One content part in this format, with what stands beside it."""
-    match part:
-        case TextPart():
-            return {"type": "text", "text": part.text, **(part.beside or {})}
-        case ImagePart():
-            image = {"url": part.url} if part.detail is None else {"url": part.url, "detail": part.detail}
-            return {"type": "image_url", "image_url": image, **(part.beside or {})}
-        case AudioPart():
-            return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
-        case FilePart():
-            named = {"file_id": part.file_id, "file_data": part.data, "filename": part.filename}
-            file = {name: value for name, value in named.items() if value is not None}
-            return {"type": "file", "file": file, **(part.beside or {})}
-        case RefusalPart():
-            return {"type": "refusal", "refusal": part.text}
-        case ReasoningPart():
-            signed = {} if part.signature is None else {"signature": part.signature}
-            return {"type": "reasoning", "text": part.text, **signed}
-        case OpaquePart():
-            return part.json
 
 
 def chat_request(model: str, messages: tuple[Message, ...], **options: Any) -> ChatRequest:
@@ -398,7 +343,7 @@ def _tool(sent: _Tool) -> Tool:
         description=made.description,
         parameters=None if made.parameters is UNSET or made.parameters == _NULL else made.parameters,
         strict=made.strict,
-        beside=_beside(sent.cache_control),
+        beside=marks(sent.cache_control),
     )
 
 
@@ -434,7 +379,7 @@ def _parts(sent: _Message) -> tuple[Part, ...]:
     if isinstance(sent.content, str):
         parts = (TextPart(sent.content),) if sent.content else ()
     elif sent.content is not None:
-        parts = tuple(_content_part(raw) for raw in sent.content)
+        parts = tuple(decode_part(raw) for raw in sent.content)
     if sent.reasoning_content is not UNSET or sent.reasoning is not UNSET:
         parts = (*_thought(sent), *parts)
     return (*parts, RefusalPart(sent.refusal)) if sent.refusal else parts
@@ -446,29 +391,6 @@ def _thought(sent: _Message) -> tuple[Part, ...]:
         if raw is not UNSET and bytes(raw)[:1] == b'"' and raw != Raw(b'""'):
             return (ReasoningPart(msgspec.json.decode(raw)),)
     return ()
-
-
-def _beside(cache_control: Raw | UnsetType) -> Beside | None:
-    return None if cache_control is UNSET else {"cache_control": cache_control}
-
-
-def _content_part(raw: Raw) -> Part:
-    sent = _part.decode(raw)
-    match sent:
-        case _Part(type="text", text=str(text)):
-            return TextPart(text, _beside(sent.cache_control))
-        case _Part(type="image_url", image_url=_ImageUrl() as image):
-            return ImagePart(image.url, image.detail, _beside(sent.cache_control))
-        case _Part(type="input_audio", input_audio=_Audio() as audio):
-            return AudioPart(data=audio.data, format=audio.format)
-        case _Part(type="file", file=_File() as file):
-            return FilePart(file.file_id, file.file_data, file.filename, _beside(sent.cache_control))
-        case _Part(type="refusal", refusal=str(text)):
-            return RefusalPart(text)
-        case _Part(type="reasoning", text=str(text)):
-            return ReasoningPart(text, sent.signature)
-        case _:
-            return OpaquePart(type=sent.type, json=raw)
 
 
 def _choice(sent: _Choice) -> Choice:
