@@ -1,9 +1,10 @@
 """What the gateway adds: the same requests straight to an upstream, through nginx, and through Assay, in one run.
 
-    python benchmarks/gateway.py [--seconds 3] [--rounds 5] [--out benchmarks/results]
+    python benchmarks/gateway.py [--seconds 3] [--rounds 5] [--peers] [--out benchmarks/results]
 
 The upstream is nginx with a fixed answer on one core, together with the load generator (wrk); what is measured has the
-other core to itself: the servers that are not measured just then are stopped. Rounds are interleaved, the order within a round is drawn, medians over rounds are reported. Needs
+other core to itself: the servers that are not measured just then are stopped. Rounds are interleaved, the order within a round is drawn, medians over rounds are reported. With
+`--peers` TensorZero's, Portkey's and LiteLLM's gateways stand beside them (`gateway_peers.py`, some minutes to install). Needs
 Linux, nginx and wrk (`apt-get install nginx-light wrk`), two cores, and a quiet machine.
 """
 
@@ -21,9 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from gateway_peers import PEERS, Peer, Unavailable
 
 from assay.charts.bars import Bar, horizontal_bars
 from assay.charts.standalone import standalone
@@ -62,6 +66,9 @@ SHOWN = {
     "nginx": "nginx, bare proxy",
     "bare": "Assay, key and routing",
     "full": "Assay, all on",
+    "tensorzero": "TensorZero, nothing kept",
+    "portkey": "Portkey",
+    "litellm": "LiteLLM",
 }
 SERVER_CORE, LOAD_CORE = 0, 1
 
@@ -71,22 +78,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", action="store_true", help="other gateways, too")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     arguments = parser.parse_args()
     for tool in ("nginx", "wrk", "taskset"):
         if shutil.which(tool) is None:
             sys.exit(f"{tool} is not installed: apt-get install nginx-light wrk util-linux")
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        urls, servers = start(Path(folder), stack)
-        results = measure(urls, servers, Path(folder), seconds=arguments.seconds, rounds=arguments.rounds)
-    report(results, arguments.out)
+        targets, servers = start(Path(folder), stack)
+        skipped = start_peers(Path(folder), stack, targets, servers) if arguments.peers else {}
+        results = measure(targets, servers, Path(folder), seconds=arguments.seconds, rounds=arguments.rounds)
+    report(results, skipped, arguments.out)
+
+
+class Target(NamedTuple):
+    """Where to send the request, as what, and with which headers."""
+
+    url: str
+    model: str = "m"
+    headers: dict[str, str] = {"Authorization": f"Bearer {KEY}"}  # noqa: RUF012 - never changed
 
 
 Servers = dict[str, "subprocess.Popen[bytes]"]
 
 
-def start(folder: Path, stack: contextlib.ExitStack) -> tuple[dict[str, str], Servers]:
-    """Everything that is measured, each on its core: the address of each, and Assay's processes."""
+def start(folder: Path, stack: contextlib.ExitStack) -> tuple[dict[str, Target], Servers]:
+    """Everything that is measured, each on its core: where it is, and Assay's processes."""
     servers: Servers = {}
     ports = {name: free_port() for name in TARGETS}
     stack.enter_context(nginx(folder / "upstream", LOAD_CORE, upstream_config(ports["direct"])))
@@ -97,7 +114,66 @@ def start(folder: Path, stack: contextlib.ExitStack) -> tuple[dict[str, str], Se
         servers[kind] = stack.enter_context(process(command, SERVER_CORE))
     for port in ports.values():
         wait_for(port)
-    return {name: f"http://127.0.0.1:{port}/v1/chat/completions" for name, port in ports.items()}, servers
+    targets = {name: Target(f"http://127.0.0.1:{port}/v1/chat/completions") for name, port in ports.items()}
+    return targets, servers
+
+
+def start_peers(
+    folder: Path, stack: contextlib.ExitStack, targets: dict[str, Target], servers: Servers
+) -> dict[str, str]:
+    """Other gateways that can be had here; returns why the rest are skipped."""
+    upstream = targets["direct"].url.removesuffix("/chat/completions")
+    skipped = {}
+    for name, make in PEERS.items():
+        place = folder / name
+        place.mkdir()
+        try:
+            peer = make(place, upstream, free_port())
+        except Unavailable as error:
+            skipped[name] = str(error)
+            continue
+        running = stack.enter_context(process(peer.command, SERVER_CORE, peer.environment))
+        try:
+            base = address_of(peer, place)
+            target = Target(base + peer.path, peer.model, peer.headers)
+            once(target)
+        except (Unavailable, OSError) as error:
+            running.terminate()
+            skipped[name] = str(error)
+            continue
+        targets[name], servers[name] = target, running
+    return skipped
+
+
+def address_of(peer: Peer, place: Path, seconds: float = 120) -> str:
+    """Where a peer listens, once it does."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if not peer.port and (place / "address").exists() and (text := (place / "address").read_text()):
+            return text.rstrip("/").removesuffix("/openai/v1")
+        if peer.port:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", peer.port), timeout=1):
+                return f"http://127.0.0.1:{peer.port}"
+        time.sleep(0.2)
+    raise Unavailable(f"it did not start within {seconds:g} s")
+
+
+def once(target: Target) -> None:
+    """One call, so that a peer that cannot answer is skipped rather than measured."""
+    body = json.dumps({**json.loads(REQUEST), "model": target.model}).encode()
+    headers = {"Content-Type": "application/json", **target.headers}
+    until = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(target.url, body, headers), timeout=30
+            ) as answer:
+                if json.load(answer)["choices"]:
+                    return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(1)
 
 
 @contextlib.contextmanager
@@ -114,25 +190,30 @@ def alone(name: str, servers: Servers) -> Iterator[None]:
 
 
 def measure(
-    urls: dict[str, str], servers: Servers, folder: Path, *, seconds: int, rounds: int
+    targets: dict[str, Target], servers: Servers, folder: Path, *, seconds: int, rounds: int
 ) -> dict[str, Any]:
     """Requests per second and latency of each target at 1 and 64 connections, per round."""
-    script = folder / "post.lua"
-    script.write_text(
-        f'wrk.method = "POST"\nwrk.body = [==[{REQUEST}]==]\n'
-        f'wrk.headers["Content-Type"] = "application/json"\nwrk.headers["Authorization"] = "Bearer {KEY}"\n'
-    )
-    for name, url in urls.items():
+    scripts = {name: lua(folder / f"{name}.lua", target) for name, target in targets.items()}
+    for name, target in targets.items():
         with alone(name, servers):
-            wrk(url, script, connections=64, seconds=1)
-    found: dict[str, Any] = {name: {"1": [], "64": []} for name in urls}
+            wrk(target.url, scripts[name], connections=64, seconds=1)
+    found: dict[str, Any] = {name: {"1": [], "64": []} for name in targets}
     for _ in range(rounds):
-        for name in random.sample(list(urls), len(urls)):
+        for name in random.sample(list(targets), len(targets)):
             with alone(name, servers):
                 for connections in (1, 64):
-                    run = wrk(urls[name], script, connections=connections, seconds=seconds)
+                    run = wrk(targets[name].url, scripts[name], connections=connections, seconds=seconds)
                     found[name][str(connections)].append(run)
     return found
+
+
+def lua(path: Path, target: Target) -> Path:
+    """What the load generator sends."""
+    body = json.dumps({**json.loads(REQUEST), "model": target.model})
+    headers = {"Content-Type": "application/json", **target.headers}
+    lines = [f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items()]
+    path.write_text("\n".join(['wrk.method = "POST"', f"wrk.body = [==[{body}]==]", *lines]) + "\n")
+    return path
 
 
 def wrk(url: str, script: Path, *, connections: int, seconds: int) -> dict[str, float]:
@@ -146,6 +227,8 @@ def wrk(url: str, script: Path, *, connections: int, seconds: int) -> dict[str, 
         f"-c{connections}",
         f"-d{seconds}s",
         "--latency",
+        "--timeout",
+        "60s",
     ]
     done = subprocess.run([*command, "-s", str(script), url], capture_output=True, text=True, check=True)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
@@ -159,7 +242,7 @@ def wrk(url: str, script: Path, *, connections: int, seconds: int) -> dict[str, 
     return {"per_second": float(per_second[1]), **latencies}
 
 
-def report(found: dict[str, Any], out: Path) -> None:
+def report(found: dict[str, Any], skipped: dict[str, str], out: Path) -> None:
     """Medians and ratios as JSON and as a picture."""
     medians = {
         name: {
@@ -179,14 +262,17 @@ def report(found: dict[str, Any], out: Path) -> None:
         "medians": medians,
         "ratio_to_nginx_at_64": ratios,
         "added_p50_ms_at_1": added,
+        "skipped": skipped,
         "targets": {"bare ratio": 0.18, "full ratio": 0.12, "full added p50 ms": 0.35},
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / "gateway.json").write_text(json.dumps(summary, indent=2) + "\n")
-    rows = [Bar(f"{SHOWN[name]} ({ratios[name]:.2f} x nginx)", at_64[name]) for name in TARGETS]
+    rows = [Bar(f"{SHOWN[name]} ({ratios[name]:.2f} x nginx)", at_64[name]) for name in found]
     picture = horizontal_bars(rows, title="Calls per second, 64 connections, one core")
     (out / "gateway.svg").write_text(standalone(picture))
-    for name in TARGETS:
+    for name, why in skipped.items():
+        print(f"{SHOWN[name]:24} skipped: {why}")
+    for name in found:
         print(
             f"{SHOWN[name]:24} {at_64[name]:9.0f}/s at 64   {ratios[name]:.3f} x nginx   +{added[name]:.3f} ms p50 at 1"
         )
@@ -223,9 +309,15 @@ def proxy_config(port: int, upstream: int) -> str:
 
 
 @contextlib.contextmanager
-def process(command: list[str], core: int) -> Iterator["subprocess.Popen[bytes]"]:
+def process(
+    command: list[str], core: int, environment: dict[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A process pinned to a core."""
-    running = subprocess.Popen(["taskset", "-c", str(core), *command], stdout=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        ["taskset", "-c", str(core), *command],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+    )
     try:
         yield running
     finally:

@@ -13,7 +13,10 @@ THROUGH = {
     "direct": "nothing: straight to the upstream",
     "nginx": "nginx as a bare proxy",
     "bare": "Assay: key check, routing",
-    "full": "Assay: priced, spans and messages kept",
+    "full": "Assay: limits, budget, price, spans and messages kept",
+    "tensorzero": "TensorZero, nothing kept",
+    "portkey": "Portkey's open gateway",
+    "litellm": "LiteLLM's proxy, no database",
 }
 SDKS = {"assay": "Assay", "opentelemetry": "OpenTelemetry SDK", "langfuse": "Langfuse", "mlflow": "MLflow"}
 
@@ -42,6 +45,8 @@ def gateway(measured: dict[str, Any]) -> Iterator[str]:
             f"| {THROUGH[name]} | {many['per_second']:,.0f} | {ratios[name]:.3f} | "
             f"{many['p50_ms']:.1f} · {many['p99_ms']:.1f} | {added[name]:+.2f} |"
         )
+    for name, why in measured.get("skipped", {}).items():
+        yield f"| {THROUGH[name]} | skipped: {why} | | | |"
     reached = {
         "bare ratio": (ratios["bare"], "× nginx for the bare path"),
         "full ratio": (ratios["full"], "× nginx with everything on"),
