@@ -97,7 +97,9 @@ def http_page() -> Iterator[str]:
         "",
     )
     yield from ("## The data plane", "", "| | |", "| --- | --- |")
-    gateway = Gateway(caller=None, tasks=None, snapshot=None, responses=None, files=None, batches=None, max_body_bytes=0)
+    gateway = Gateway(
+        caller=None, tasks=None, snapshot=None, responses=None, files=None, batches=None, max_body_bytes=0
+    )
     rows = [(path, method, GATEWAY[path]) for path, (method, _) in gateway.routes.items()]
     rows += [
         (path, method, GATEWAY[f"{method} {path}"])
