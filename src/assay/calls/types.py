@@ -98,6 +98,7 @@ class RerankAnswer(msgspec.Struct, frozen=True, kw_only=True):
     span: Span
     upstream_ns: int
     kept: bool = True
+    cache: CacheOutcome | None = None
 
 
 class ModerationAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +108,7 @@ class ModerationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     span: Span
     upstream_ns: int
     kept: bool = True
+    cache: CacheOutcome | None = None
 
 
 class StreamingAnswer(Protocol):
