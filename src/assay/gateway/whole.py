@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from assay.access import Principal
 from assay.calls import Call
@@ -21,7 +21,7 @@ from assay.wire.spans import Span
 LARGE_BODY_BYTES = 1 << 20
 """Read in a thread, so that other calls go on meanwhile."""
 
-R = TypeVar("R", EmbeddingRequest, ModerationRequest, RerankRequest)
+Request = EmbeddingRequest | ModerationRequest | RerankRequest
 
 
 class _Raw(Protocol):
@@ -48,13 +48,13 @@ class _Answer(Protocol):
     def cache(self) -> CacheOutcome | None: ...
 
 
-class WholeAnswers(Generic[R]):
+class WholeAnswers:
     """One such endpoint: `decode` reads its body, `ask` makes the call; `instead` is told to whoever names a task."""
 
     def __init__(
         self,
         endpoint: Endpoint,
-        decode: Callable[[bytes], R],
+        decode: Callable[[bytes], Request],
         ask: Callable[[Call], Awaitable[_Answer]],
         *,
         instead: str,
@@ -102,7 +102,7 @@ class WholeAnswers(Generic[R]):
         label_cost(exchange, span)
         await exchange.respond(200, answer.response.raw)
 
-    async def _decoded(self, body: bytes) -> R:
+    async def _decoded(self, body: bytes) -> Request:
         if len(body) < LARGE_BODY_BYTES:
             return self._decode(body)
         return await asyncio.to_thread(self._decode, body)
