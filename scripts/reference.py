@@ -15,6 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from assay import settings
 from assay.app import HANDLERS
+from assay.calls import Caller
 from assay.cli import app
 from assay.gateway import Gateway
 
@@ -97,8 +98,9 @@ def http_page() -> Iterator[str]:
         "",
     )
     yield from ("## The data plane", "", "| | |", "| --- | --- |")
+    caller = object.__new__(Caller)  # never asked
     gateway = Gateway(
-        caller=None, tasks=None, snapshot=None, responses=None, files=None, batches=None, max_body_bytes=0
+        caller=caller, tasks=None, snapshot=None, responses=None, files=None, batches=None, max_body_bytes=0
     )
     rows = [(path, method, GATEWAY[path]) for path, (method, _) in gateway.routes.items()]
     rows += [

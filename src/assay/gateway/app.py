@@ -23,16 +23,13 @@ from assay.gateway.origin import Origin, read_origin
 from assay.gateway.refusals import refuse, speaks_anthropic, unexpected
 from assay.gateway.resources import Resources
 from assay.gateway.responses_api import Responses
-from assay.gateway.whole import WholeAnswers
+from assay.gateway.whole import whole_answers
 from assay.providers.types import Endpoint
 from assay.responses import ResponseShelf
 from assay.snapshot import SnapshotSource
 from assay.tasks.calling import TaskCalls, is_task
-from assay.wire.embeddings import decode_embedding
-from assay.wire.moderations import decode_moderation
 from assay.wire.openai_chat import decode_chat, decode_completion
 from assay.wire.requests import ModelRequest
-from assay.wire.rerank import decode_rerank
 from assay.wire.sse import encode_event
 
 log = logging.getLogger(__name__)
@@ -71,33 +68,10 @@ class Gateway:
         self._overhead_s = overhead_s or Histogram(OVERHEAD_S)
         messages = Messages(caller, tasks, snapshot, max_body_bytes=max_body_bytes)
         stored = Responses(caller, tasks, snapshot, responses, files, max_body_bytes=max_body_bytes)
-        embeddings = WholeAnswers(
-            "embeddings",
-            decode_embedding,
-            caller.embed,
-            instead="Name a model that makes embeddings.",
-            max_body_bytes=max_body_bytes,
-        )
-        rankings = WholeAnswers(
-            "rerank",
-            decode_rerank,
-            caller.rerank,
-            instead="Name a model that ranks documents.",
-            max_body_bytes=max_body_bytes,
-        )
-        moderations = WholeAnswers(
-            "moderations",
-            decode_moderation,
-            caller.moderate,
-            instead="Name a model that moderates.",
-            max_body_bytes=max_body_bytes,
-        )
         self.routes: dict[str, tuple[str, Callable[[Exchange, Principal], Awaitable[None]]]] = {
             "/v1/chat/completions": ("POST", self._chat),
             "/v1/completions": ("POST", self._completions),
-            "/v1/embeddings": ("POST", embeddings),
-            "/v1/rerank": ("POST", rankings),
-            "/v1/moderations": ("POST", moderations),
+            **{path: ("POST", one) for path, one in whole_answers(caller, max_body_bytes).items()},
             "/v1/messages": ("POST", messages.create),
             "/v1/messages/count_tokens": ("POST", messages.count),
             "/v1/responses": ("POST", stored.create),

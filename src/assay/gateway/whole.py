@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from assay.access import Principal
-from assay.calls import Call
+from assay.calls import Call, Caller
 from assay.calls.cache_rules import CacheOutcome
 from assay.errors import BadRequest
 from assay.gateway.calling import check_may_call, context_of, label, label_cost
@@ -13,9 +13,9 @@ from assay.gateway.exchange import Departure, Exchange
 from assay.gateway.origin import read_origin
 from assay.providers.types import Endpoint
 from assay.tasks.calling import is_task
-from assay.wire.embeddings import EmbeddingRequest
-from assay.wire.moderations import ModerationRequest
-from assay.wire.rerank import RerankRequest
+from assay.wire.embeddings import EmbeddingRequest, decode_embedding
+from assay.wire.moderations import ModerationRequest, decode_moderation
+from assay.wire.rerank import RerankRequest, decode_rerank
 from assay.wire.spans import Span
 
 LARGE_BODY_BYTES = 1 << 20
@@ -106,3 +106,30 @@ class WholeAnswers:
         if len(body) < LARGE_BODY_BYTES:
             return self._decode(body)
         return await asyncio.to_thread(self._decode, body)
+
+
+def whole_answers(caller: Caller, max_body_bytes: int) -> dict[str, WholeAnswers]:
+    """Those there are, by path."""
+    return {
+        "/v1/embeddings": WholeAnswers(
+            "embeddings",
+            decode_embedding,
+            caller.embed,
+            instead="Name a model that makes embeddings.",
+            max_body_bytes=max_body_bytes,
+        ),
+        "/v1/rerank": WholeAnswers(
+            "rerank",
+            decode_rerank,
+            caller.rerank,
+            instead="Name a model that ranks documents.",
+            max_body_bytes=max_body_bytes,
+        ),
+        "/v1/moderations": WholeAnswers(
+            "moderations",
+            decode_moderation,
+            caller.moderate,
+            instead="Name a model that moderates.",
+            max_body_bytes=max_body_bytes,
+        ),
+    }
