@@ -38,6 +38,7 @@ JSON = {
     ("PATCH", "/api/tasks/{}"): {"allow_system": True},
     ("POST", "/api/prompts/{}/labels"): {"label": "production", "version": 1},
     ("PATCH", "/api/projects/{}"): {"name": "Taken over"},
+    ("PUT", "/api/limits/{}"): {"concurrent": 1},
 }
 QUERIES: dict[str, dict[str, Any]] = {
     "/api/datasets/{}/diff": {"old": 1, "new": 1},
@@ -46,6 +47,7 @@ QUERIES: dict[str, dict[str, Any]] = {
     "/api/scores": {"trace_id": "{trace_id}"},
 }
 FORMS = {
+    ("POST", "/settings/limits/{}"): {"concurrent": "1"},
     ("POST", "/tasks/{}/releases/{}"): {"variant": "v1"},
     ("POST", "/prompts/{}/labels"): {"label": "production", "version": "1"},
     ("POST", "/comparisons/{}/promote"): {"environment": "production"},
@@ -78,9 +80,13 @@ OWN = {
     *(("POST", path) for path in ("/settings/logins/end", "/settings/project", "/settings/project/people")),
     *(("POST", path) for path in ("/settings/storage/purge", "/settings/storage/purge/confirm")),
     *(("POST", path) for path in ("/settings/storage/retention", "/v1/logs", "/v1/metrics", "/v1/traces")),
+    *(
+        ("POST", path)
+        for path in ("/api/batches", "/api/limits", "/settings/limits", "/settings/cache/clear")
+    ),
     *(("POST", path) for path in ("/logout", "/settings/project/people/remove")),
     *(("PUT", path) for path in ("/api/account/password", "/api/retention")),
-    *(("DELETE", path) for path in ("/api/logins", "/api/retention")),
+    *(("DELETE", path) for path in ("/api/cache", "/api/logins", "/api/retention")),
 }
 """Routes without a parameter that make or change something of one's own, whatever they name."""
 
@@ -145,6 +151,11 @@ def furnish(client: httpx.Client) -> dict[str, str]:
     ]
     for run in runs:
         until(lambda run=run: client.get(f"/api/jobs/{run['job_id']}"), lambda job: job["ended"])  # type: ignore[misc]
+    batch = client.post(
+        "/api/batches", params={"endpoint": "/v1/chat/completions"}, content=lines_of_a_batch()
+    )
+    batch_id = batch.raise_for_status().json()["id"]
+    until(lambda: client.get(f"/api/batches/{batch_id}"), lambda found: found["status"] == "completed")
     compared = post("/api/comparisons", baseline=runs[0]["id"], candidate=runs[1]["id"])
     with httpx.Client(base_url=client.base_url) as browser:
         browser.post("/login", data={"user": user, "password": PASSWORD})
@@ -165,7 +176,21 @@ def furnish(client: httpx.Client) -> dict[str, str]:
         "comparison_id": compared["id"],
         "key_id": post("/api/keys", name=f"{WORD}-key")["id"],
         "login_id": login,
+        "batch_id": batch_id,
+        "limit_id": post("/api/limits", per="user", name=f"{WORD}-user", concurrent=1)["id"],
     }
+
+
+def lines_of_a_batch() -> str:
+    """One line that is answered and one that is refused."""
+    messages = [{"role": "user", "content": WORD}]
+    bodies = ({"model": "fast", "messages": messages, "n": n} for n in (1, 1_000))
+    return "\n".join(
+        msgspec.json.encode(
+            {"custom_id": f"{WORD}-{at}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+        ).decode()
+        for at, body in enumerate(bodies)
+    )
 
 
 def until(ask: Callable[[], httpx.Response], ready: Callable[[Any], Any] = bool) -> Any:

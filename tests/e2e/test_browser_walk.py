@@ -44,6 +44,7 @@ PLACES = (
     "Runs",
     "Decisions",
     "Models",
+    "Batches",
     "Jobs",
     "Keys",
     "Settings",
