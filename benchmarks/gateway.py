@@ -60,12 +60,13 @@ ANSWER = json.dumps(
         "usage": {"prompt_tokens": 31, "completion_tokens": 7, "total_tokens": 38},
     }
 )
-TARGETS = ("direct", "nginx", "bare", "full")
+TARGETS = ("direct", "nginx", "bare", "full", "all")
 SHOWN = {
     "direct": "Direct",
     "nginx": "nginx, bare proxy",
     "bare": "Assay, key and routing",
-    "full": "Assay, all on",
+    "full": "Assay, spans kept",
+    "all": "Assay, limits and budget",
     "tensorzero": "TensorZero, nothing kept",
     "portkey": "Portkey",
     "litellm": "LiteLLM",
@@ -108,7 +109,7 @@ def start(folder: Path, stack: contextlib.ExitStack) -> tuple[dict[str, Target],
     ports = {name: free_port() for name in TARGETS}
     stack.enter_context(nginx(folder / "upstream", LOAD_CORE, upstream_config(ports["direct"])))
     stack.enter_context(nginx(folder / "proxy", SERVER_CORE, proxy_config(ports["nginx"], ports["direct"])))
-    for kind in ("bare", "full"):
+    for kind in ("bare", "full", "all"):
         command = [sys.executable, str(Path(__file__).with_name("gateway_server.py")), kind, str(ports[kind])]
         command += [f"http://127.0.0.1:{ports['direct']}/v1", str(folder / kind), KEY]
         servers[kind] = stack.enter_context(process(command, SERVER_CORE))

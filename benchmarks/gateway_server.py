@@ -1,6 +1,7 @@
-"""The gateway as `benchmarks/gateway.py` measures it: `full` as `assay up` runs it, `bare` with key check and routing only.
+"""The gateway as `benchmarks/gateway.py` measures it: `full` as `assay up` runs it, `all` with every kind of limit in force, too, and
+`bare` with key check and routing only.
 
-python benchmarks/gateway_server.py {full|bare} PORT UPSTREAM_URL DATA_DIRECTORY KEY
+python benchmarks/gateway_server.py {all|full|bare} PORT UPSTREAM_URL DATA_DIRECTORY KEY
 """
 
 import sys
@@ -74,7 +75,7 @@ def main() -> None:
         assay.app.CallSink = Nowhere  # type: ignore[misc,assignment]
         assay.calls.caller.Ledger = Unpriced  # type: ignore[misc]
     settings = load(chosen={"port": int(port), "data": data, "admin_key": key, "log_level": "warning"})
-    run(settings, config, on_ready=lambda started: ready(started, limited=kind == "full"))
+    run(settings, config, on_ready=lambda started: ready(started, limited=kind == "all"))
 
 
 def ready(started: Started, *, limited: bool) -> None:

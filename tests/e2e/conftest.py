@@ -95,6 +95,7 @@ class House:
         self.url, self.key = server.url, server.key
         self.server, self.upstream = server, upstream
         self.http: httpx.Client = server.http
+        self.limit = self.post("/api/limits", {"per": "user", "requests_per_minute": 1_000})["id"]
         for number in range(3):
             self.talk(f"chat-{number}")
         self.call("polish it", model="task:polish")
@@ -172,6 +173,15 @@ class House:
             "job": f"/jobs/{self.jobs[0]}",
             "keys": "/keys",
             "settings": "/settings",
+            "project": "/settings/project",
+            "limits": "/settings/limits",
+            "limit": f"/settings/limits/{self.limit}",
+            "cache": "/settings/cache",
+            "storage": "/settings/storage",
+            "secrets": "/settings/secrets",
+            "log": "/audit",
+            "accounts": "/users",
+            "projects": "/projects",
             "HTTP API": "/api/docs",
             "nowhere": "/nowhere",
         }

@@ -1,11 +1,17 @@
 """A person watches calls come in, reads a conversation, tries models side by side and finds everything by the keyboard."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from assay.app import HANDLERS
+
 pytestmark = pytest.mark.browser
+
+NO_PAGES = {"/metrics", "/live/events", "/jobs/{job_id:str}/log"}
+"""What is asked for by programs and by parts of pages."""
 
 
 def test_calls_come_to_the_live_page_wait_while_it_is_paused_and_are_filtered(
@@ -215,17 +221,31 @@ def test_a_model_is_tried_on_its_page(house: Any, tab: Callable[..., Any]) -> No
     assert here.wrong == []
 
 
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_no_everyday_page_scrolls_sideways_light_or_dark(
-    house: Any, tab: Callable[..., Any], width: int
+def test_no_page_scrolls_sideways_light_or_dark_in_both_languages(
+    house: Any, tab: Callable[..., Any], width: int, language: str
 ) -> None:
     here = tab(house.url, width=width)
     page = here.page
     here.sign_in(house.key)
+    page.set_extra_http_headers({"accept-language": language})
     for name, path in house.pages.items():
         status = page.goto(house.url + path).status
         assert status == (404 if name == "nowhere" else 200), name
+        if name not in ("HTTP API", "nowhere"):  # an address that leads nowhere has no language yet
+            assert page.locator("html").get_attribute("lang") == language, name
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             assert here.fits(), f"{name} is wider than {width} px"
     assert [each for each in here.wrong if "404" not in each] == []
+
+
+def test_no_page_is_left_out(house: Any) -> None:
+    shown = {path.partition("?")[0] for path in house.pages.values()}
+    for handler in HANDLERS:
+        if "GET" not in handler.http_methods or handler.include_in_schema or handler.opt.get("public"):
+            continue
+        for template in sorted(set(handler.paths) - NO_PAGES):
+            pattern = re.compile(re.sub(r"\{[^}]+\}", "[^/]+", template))
+            assert any(pattern.fullmatch(path) for path in shown), f"{template} is looked at by no test"

@@ -6,6 +6,7 @@ Each `<data>/models/<name>.gguf` is the model `<name>` without a line of configu
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -107,6 +108,13 @@ class LocalModels(Mapping[str, ModelConfig]):
         if path.parent != self._folder or not os.path.isfile(path):  # False for a name that no file can have
             raise KeyError(name)
         return ModelConfig(name=name, route=(Route(PROVIDER, name),), retries=0)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As `Mapping.get`, without an exception on the way: every call asks several times."""
+        configured = self._configured.get(name)
+        if configured is not None:
+            return configured
+        return super().get(name, default)
 
     def __iter__(self) -> Iterator[str]:
         found = {path.stem for path in self._folder.glob("*.gguf")}
