@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from sqlalchemy import Connection
+
 from assay.batches import store
 from assay.batches.asking import Asking, Said, refused
 from assay.batches.finishing import finish
 from assay.batches.planning import get_batch, moved
 from assay.batches.reading import body_of, read_input
 from assay.batches.types import Batch, BatchStatus, Line, Outcome, Problem
-from assay.batches.writing import Writer
 from assay.calls import CallContext
 from assay.calls.plan import is_retried
 from assay.errors import AssayError, NotFound, RateLimited, Unavailable, Upstream
@@ -25,7 +26,7 @@ from assay.files import Files
 from assay.jobs import JobContext
 from assay.kit import ids
 from assay.kit.clock import SYSTEM, Clock
-from assay.records import Records
+from assay.records import GroupWriter, Records
 
 log = logging.getLogger(__name__)
 
@@ -159,17 +160,20 @@ class _Run:
         self._context.log(f"{len(todo)} of {total} lines to ask for at {self._batch.endpoint}")
         self._context.progress(self._done, total)
 
-        def written(count: int) -> None:
-            self._done += count
+        def written(outcomes: list[Outcome]) -> None:
+            self._done += len(outcomes)
             self._context.progress(self._done, total)
 
-        writer = Writer(self._records, self._batch, written)
+        def put(tx: Connection, outcomes: list[Outcome]) -> None:
+            store.put_outcomes(tx, self._batch, outcomes)
+
+        writer = GroupWriter(self._records, put, written)
         if not todo or stop.is_set():
             return BatchStatus.CANCELLED if todo else BatchStatus.COMPLETED
         return await self._ask_all(iter(todo), min(self._batch.concurrency, len(todo)), writer, stop)
 
     async def _ask_all(
-        self, queue: Iterator[Line], at_once: int, writer: Writer, stop: asyncio.Event
+        self, queue: Iterator[Line], at_once: int, writer: GroupWriter[Outcome], stop: asyncio.Event
     ) -> BatchStatus:
         stopping = asyncio.create_task(self._stopped(stop))
         writing = asyncio.create_task(writer.keep_writing())
@@ -206,7 +210,7 @@ class _Run:
                 each.cancel()
 
     async def _worker(
-        self, queue: Iterator[Line], writer: Writer, stopping: "asyncio.Task[BatchStatus]"
+        self, queue: Iterator[Line], writer: GroupWriter[Outcome], stopping: "asyncio.Task[BatchStatus]"
     ) -> None:
         for line in queue:
             if stopping.done():

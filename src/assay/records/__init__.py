@@ -7,8 +7,20 @@ chain for all rooms.
 
 from assay.records.auditing import audited, unaudited
 from assay.records.engine import Records, touch
+from assay.records.grouping import GroupWriter
 from assay.records.schema import metadata
 from assay.records.types import Json, Money
 from assay.records.writing import insert_new, upsert
 
-__all__ = ["Json", "Money", "Records", "audited", "insert_new", "metadata", "touch", "unaudited", "upsert"]
+__all__ = [
+    "GroupWriter",
+    "Json",
+    "Money",
+    "Records",
+    "audited",
+    "insert_new",
+    "metadata",
+    "touch",
+    "unaudited",
+    "upsert",
+]
