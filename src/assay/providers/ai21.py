@@ -22,6 +22,7 @@ from assay.providers.types import (
     ProviderRequest,
     Transport,
     probed,
+    read_options,
 )
 from assay.wire.ai21_chat import as_ai21_body, decode_ai21, decode_ai21_chunk
 from assay.wire.openai_chat import UNREADABLE, StreamError
@@ -40,14 +41,7 @@ class AI21Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def build(config: ProviderConfig, transport: Transport) -> "AI21Provider":
     """The provider of a configuration. Raises `BadRequest` for an option that it has not."""
-    try:
-        msgspec.convert(dict(config.options), AI21Options)
-    except msgspec.ValidationError as error:
-        raise BadRequest(
-            f"providers.{config.name} cannot be used: {error}",
-            param=f"providers.{config.name}",
-            hint="Known: type, base_url, api_key, prices.",
-        ) from error
+    read_options(config, AI21Options)
     return AI21Provider(
         name=config.name,
         base_url=config.base_url or BASE_URL,

@@ -29,6 +29,7 @@ from assay.providers.types import (
     ProviderRequest,
     Transport,
     probed,
+    read_options,
 )
 from assay.wire.anthropic import encode_fields
 from assay.wire.anthropic_answers import (
@@ -88,14 +89,7 @@ class AnthropicOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def build(config: ProviderConfig, transport: Transport) -> "AnthropicProvider":
     """The provider of a configuration. Raises `BadRequest` for an option that it has not."""
-    try:
-        options = msgspec.convert(dict(config.options), AnthropicOptions)
-    except msgspec.ValidationError as error:
-        raise BadRequest(
-            f"providers.{config.name} cannot be used: {error}",
-            param=f"providers.{config.name}",
-            hint=f"Known: type, base_url, api_key, {', '.join(AnthropicOptions.__struct_fields__)}.",
-        ) from error
+    options = read_options(config, AnthropicOptions)
     if options.max_tokens is not None and options.max_tokens < 1:
         raise BadRequest(
             f"providers.{config.name}.max_tokens is {options.max_tokens}: it must be 1 or more",

@@ -34,6 +34,7 @@ from assay.providers.types import (
     ProviderRequest,
     Timeouts,
     Transport,
+    read_options,
 )
 from assay.wire.as_chat_answer import as_chat_answer
 from assay.wire.as_converse_request import as_converse_body
@@ -66,14 +67,7 @@ class BedrockOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def build(config: ProviderConfig, transport: Transport) -> "BedrockProvider":
     """The provider of a configuration. Raises `BadRequest` for an option that it has not, and without keys."""
     where = f"providers.{config.name}"
-    try:
-        options = msgspec.convert(dict(config.options), BedrockOptions)
-    except msgspec.ValidationError as error:
-        raise BadRequest(
-            f"{where} cannot be used: {error}",
-            param=where,
-            hint=f"Known: type, base_url, api_key, {', '.join(BedrockOptions.__struct_fields__)}.",
-        ) from error
+    options = read_options(config, BedrockOptions)
     if not _REGION.fullmatch(options.region):
         raise BadRequest(
             f"{where}.region is {options.region!r}, which is no region of AWS",

@@ -26,6 +26,7 @@ from assay.providers.types import (
     ProviderRequest,
     Transport,
     probed,
+    read_options,
 )
 from assay.wire.as_cohere_request import as_cohere_fields
 from assay.wire.as_cohere_rerank import as_rerank_body
@@ -54,14 +55,7 @@ class CohereOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def build(config: ProviderConfig, transport: Transport) -> "CohereProvider":
     """The provider of a configuration. Raises `BadRequest` for an option that it has not."""
-    try:
-        options = msgspec.convert(dict(config.options), CohereOptions)
-    except msgspec.ValidationError as error:
-        raise BadRequest(
-            f"providers.{config.name} cannot be used: {error}",
-            param=f"providers.{config.name}",
-            hint=f"Known: type, base_url, api_key, {', '.join(CohereOptions.__struct_fields__)}.",
-        ) from error
+    options = read_options(config, CohereOptions)
     if options.input_type not in INPUT_TYPES:
         raise BadRequest(
             f"providers.{config.name}.input_type is {options.input_type!r}",

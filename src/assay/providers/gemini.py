@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from assay.errors import BadRequest, Upstream, UpstreamCut, UpstreamRefused
+from assay.errors import Upstream, UpstreamCut, UpstreamRefused
 from assay.kit.clock import SYSTEM, Clock
 from assay.providers.completions import CompletionsOverChat
 from assay.providers.embeddings import asked_of, check_dimensions
@@ -26,6 +26,7 @@ from assay.providers.types import (
     ProviderRequest,
     Transport,
     probed,
+    read_options,
 )
 from assay.wire.as_gemini_request import as_gemini_body
 from assay.wire.embeddings import EmbeddingResponse, encode_embeddings
@@ -51,14 +52,7 @@ class GeminiOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def build(config: ProviderConfig, transport: Transport) -> "GeminiProvider":
     """The provider of a configuration. Raises `BadRequest` for an option that it has not."""
-    try:
-        options = msgspec.convert(dict(config.options), GeminiOptions)
-    except msgspec.ValidationError as error:
-        raise BadRequest(
-            f"providers.{config.name} cannot be used: {error}",
-            param=f"providers.{config.name}",
-            hint=f"Known: type, base_url, api_key, {', '.join(GeminiOptions.__struct_fields__)}.",
-        ) from error
+    options = read_options(config, GeminiOptions)
     return GeminiProvider(
         name=config.name,
         base_url=config.base_url or BASE_URL,

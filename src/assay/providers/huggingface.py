@@ -33,6 +33,7 @@ from assay.providers.types import (
     ProviderRequest,
     Transport,
     probed,
+    read_options,
 )
 from assay.wire.embeddings import EmbeddingResponse
 from assay.wire.feature_extraction import as_embeddings, as_feature_body
@@ -55,14 +56,7 @@ class HuggingFaceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 def build(config: ProviderConfig, transport: Transport) -> "RouterProvider | TgiProvider":
     """The provider of a configuration. Raises `BadRequest` for an option that it has not."""
     where = f"providers.{config.name}"
-    try:
-        options = msgspec.convert(dict(config.options), HuggingFaceOptions)
-    except msgspec.ValidationError as error:
-        raise BadRequest(
-            f"{where} cannot be used: {error}",
-            param=where,
-            hint=f"Known: type, base_url, api_key, {', '.join(HuggingFaceOptions.__struct_fields__)}.",
-        ) from error
+    options = read_options(config, HuggingFaceOptions)
     if options.api == "router":
         return RouterProvider(
             name=config.name,

@@ -5,15 +5,18 @@ in `calls` has the only retry layer.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
+from assay.errors import BadRequest
 from assay.wire.embeddings import EmbeddingRequest, EmbeddingResponse
 from assay.wire.moderations import ModerationRequest, ModerationResponse
 from assay.wire.requests import ModelRequest
 from assay.wire.rerank import RerankRequest, RerankResponse
 from assay.wire.responses import Response, StreamEvent
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 Endpoint = Literal["chat", "completions", "messages", "responses", "embeddings", "rerank", "moderations"]
 
@@ -189,3 +192,15 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
         """What the provider with that key has of secrets, as the configuration says it."""
         options = [self.options.get(name) for name in SECRET_OPTIONS]
         return tuple([text for text in (self.keys[key], *options) if isinstance(text, str)])
+
+
+def read_options(config: ProviderConfig, kind: type[S]) -> S:
+    """What a table says that only its type knows. Raises `BadRequest` with what there is."""
+    try:
+        return msgspec.convert(dict(config.options), kind)
+    except msgspec.ValidationError as error:
+        raise BadRequest(
+            f"providers.{config.name} cannot be used: {error}",
+            param=f"providers.{config.name}",
+            hint=f"Known: type, base_url, api_key, {', '.join(kind.__struct_fields__)}.",
+        ) from error
