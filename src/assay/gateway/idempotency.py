@@ -246,14 +246,6 @@ class _Recorder(Exchange):
     async def receive(self) -> Message:
         return {"type": "http.request", "body": self._body, "more_body": False}
 
-    async def respond(self, status: int, body: bytes) -> None:
-        self._begins(status, is_stream=False)
-        self._tells(body, is_last=True)
-
-    async def start_events(self) -> None:
-        self._begins(200, is_stream=True)
-        self.recording.grows()
-
     async def write(self, body: bytes, *, more: bool = True) -> None:
         if body or not more:
             self._tells(body, is_last=not more)
@@ -265,7 +257,6 @@ class _Recorder(Exchange):
         """Nobody was watched."""
 
     def _begins(self, status: int, *, is_stream: bool) -> None:
-        self.started = True
         recording = self.recording
         recording.status, recording.is_stream, recording.trace_id = status, is_stream, self.trace_id
         recording.headers = self.out
@@ -279,10 +270,12 @@ class _Recorder(Exchange):
             self.recording.grows()
 
     async def _answer(self, status: int, headers: Headers, body: bytes) -> None:
-        raise NotImplementedError
+        self._begins(status, is_stream=False)
+        self._tells(body, is_last=True)
 
     async def _begin(self, status: int, headers: Headers) -> None:
-        raise NotImplementedError
+        self._begins(status, is_stream=True)
+        self.recording.grows()
 
 
 def _fingerprint(exchange: Exchange, principal: Principal, body: bytes) -> bytes:
