@@ -16,7 +16,7 @@ from assay.calls.attempts import (
     open_stream_at,
     stream_to_fit_at,
 )
-from assay.calls.cache import AnswerCache
+from assay.calls.cache import AnswerCache, Lookup
 from assay.calls.cache_rules import CacheOutcome
 from assay.calls.cached_answers import CachedAnswer
 from assay.calls.counting import TokenCount, count_at
@@ -97,13 +97,11 @@ class Caller:
         ledger = self._open(call, Ledger)
         attempt = complete_at if ledger.form is None else complete_to_fit_at
         response = await self._answered(ledger, attempt, _retold)
-        self.health.completes(ledger.condition)
         ledger.answered(response)
-        kept = await self._sink.keep(ledger.settle())
-        assert ledger.span is not None
+        span, kept = await self._settled(ledger)
         return Answer(
             response=response,
-            span=ledger.span,
+            span=span,
             upstream_ns=ledger.upstream_ns,
             model=call.request.model if ledger.target is None else ledger.target.model.name,
             kept=kept,
@@ -125,13 +123,11 @@ class Caller:
         """
         ledger = self._open(call, EmbeddingLedger)
         response = await self._answered(ledger, embed_at, _retold_vectors)
-        self.health.completes(ledger.condition)
         ledger.embedded(response)
-        kept = await self._sink.keep(ledger.settle())
-        assert ledger.span is not None
+        span, kept = await self._settled(ledger)
         return EmbeddingAnswer(
             response=response,
-            span=ledger.span,
+            span=span,
             upstream_ns=ledger.upstream_ns,
             kept=kept,
             cache=_outcome(ledger),
@@ -141,23 +137,17 @@ class Caller:
         """The documents of a call whose request is a `RerankRequest`, in order of relevance. Raises like `embed`."""
         ledger = self._open(call, RerankLedger)
         response = await self._answered(ledger, rerank_at)
-        self.health.completes(ledger.condition)
         ledger.ranked(response)
-        kept = await self._sink.keep(ledger.settle())
-        assert ledger.span is not None
-        return RerankAnswer(response=response, span=ledger.span, upstream_ns=ledger.upstream_ns, kept=kept)
+        span, kept = await self._settled(ledger)
+        return RerankAnswer(response=response, span=span, upstream_ns=ledger.upstream_ns, kept=kept)
 
     async def moderate(self, call: Call) -> ModerationAnswer:
         """What is seen in the texts of a call whose request is a `ModerationRequest`. Raises like `embed`."""
         ledger = self._open(call, ModerationLedger)
         response = await self._answered(ledger, moderate_at)
-        self.health.completes(ledger.condition)
         ledger.moderated(response)
-        kept = await self._sink.keep(ledger.settle())
-        assert ledger.span is not None
-        return ModerationAnswer(
-            response=response, span=ledger.span, upstream_ns=ledger.upstream_ns, kept=kept
-        )
+        span, kept = await self._settled(ledger)
+        return ModerationAnswer(response=response, span=span, upstream_ns=ledger.upstream_ns, kept=kept)
 
     async def count(self, call: Call) -> TokenCount:
         """The tokens that a request would take in. Raises like `complete`; no span is kept, for nothing is spent."""
@@ -183,7 +173,9 @@ class Caller:
         try:
             if ledger.watch is not None:
                 await ledger.admit()
-            answer = await self._recalled(ledger, recall) if recall is not None else None
+            answer = None
+            if recall is not None and (lookup := self._lookup(ledger)) is not None:
+                answer = await self._recalled(ledger, lookup, recall)
             if answer is None:
                 answer = await self._first_that_answers(ledger, attempt)
             return self._guarded(ledger, answer) if isinstance(answer, Response) else answer
@@ -197,14 +189,25 @@ class Caller:
             await self._fail(ledger, AssayError(f"{type(error).__name__} in Assay"))
             raise
 
-    async def _recalled(self, ledger: Ledger, recall: Recall[T]) -> T | None:
-        """What the cache has, for a call that uses it. It is asked after the guards, with what they let through."""
+    async def _settled(self, ledger: Ledger) -> tuple[Span, bool]:
+        """The span of a call that was answered to its end, and whether it is kept."""
+        self.health.completes(ledger.condition)
+        kept = await self._sink.keep(ledger.settle())
+        assert ledger.span is not None
+        return ledger.span, kept
+
+    def _lookup(self, ledger: Ledger) -> Lookup | None:
+        """What the cache is asked, for a call that uses it."""
+        if self.cache is None:
+            return None
         model = self.models.get(ledger.call.request.model)
-        if self.cache is None or model is None or (ledger.call.cache or model.cache) is None:
+        if model is None or (ledger.call.cache or model.cache) is None:
             return None
         ledger.lookup = self.cache.lookup(ledger.call, model)
-        if ledger.lookup is None:
-            return None
+        return ledger.lookup
+
+    async def _recalled(self, ledger: Ledger, lookup: Lookup, recall: Recall[T]) -> T | None:
+        """What the cache has. It is asked after the guards, with what they let through."""
 
         async def embed(encoder: str, text: str) -> Sequence[float]:
             """A call in the same trace; no call of the task, whose figures are those of its answers."""
@@ -221,7 +224,7 @@ class Caller:
             ledger.upstream_ns += answer.upstream_ns
             return answer.response.vectors()[0]
 
-        found = await ledger.lookup.find(embed)
+        found = await lookup.find(embed)
         return None if found is None else recall(found, ledger.call)
 
     def _guarded(self, ledger: Ledger, answer: Any) -> Any:
